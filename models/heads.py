@@ -1,0 +1,55 @@
+"""Heads: what is put on a trunk's feature map before a target's last layer. Plain functions on Keras tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import keras
+from keras import layers
+
+_POOLING = {
+    "average": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+    "flatten": layers.Flatten,
+}
+
+
+def convolutions(features: keras.KerasTensor, blocks: Sequence[Mapping[str, object]], name: str) -> keras.KerasTensor:
+    """A branch's own convolutions: each block is {filters, kernel, pool, batch_norm}; ReLU, valid padding."""
+    x = features
+    for i, block in enumerate(blocks, start=1):
+        x = layers.Conv2D(block["filters"], block["kernel"], activation="relu", name=f"{name}_conv{i}")(x)
+        if block["pool"] > 1:
+            x = layers.MaxPooling2D(block["pool"], name=f"{name}_conv{i}_pool")(x)
+        if block["batch_norm"]:
+            x = layers.BatchNormalization(name=f"{name}_conv{i}_norm")(x)
+    return x
+
+
+def pooled(features: keras.KerasTensor, pool: str, batch_norm: bool, name: str) -> keras.KerasTensor:
+    """[N, h, w, C] → [N, C] (average, max) or [N, h·w·C] (flatten), normalised if asked for."""
+    x = _POOLING[pool](name=f"{name}_pool")(features)
+    return layers.BatchNormalization(name=f"{name}_pool_norm")(x) if batch_norm else x
+
+
+def dense(
+    x: keras.KerasTensor,
+    units: Sequence[int],
+    name: str,
+    activation: str = "relu",
+    batch_norm: bool = False,
+    dropout: Sequence[float] = (),
+    l2: float = 0.0,
+) -> keras.KerasTensor:
+    """Dense layers [N, F] → [N, units[-1]], each with its activation, then batch norm, then dropout.
+
+    l2 is the factor of the penalty on each kernel (Keras' `L2`: factor · Σ w²).
+    """
+    for i, width in enumerate(units, start=1):
+        penalty = keras.regularizers.L2(l2) if l2 else None
+        x = layers.Dense(width, activation=activation, kernel_regularizer=penalty, name=f"{name}_dense{i}")(x)
+        if batch_norm:
+            x = layers.BatchNormalization(name=f"{name}_dense{i}_norm")(x)
+        if dropout and dropout[i - 1]:
+            x = layers.Dropout(dropout[i - 1], name=f"{name}_dropout{i}")(x)
+    return x

@@ -1,0 +1,13 @@
+"""MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381), from keras.applications."""
+
+from __future__ import annotations
+
+import keras
+
+
+def build(image_size: int, weights: str | None = None) -> keras.Model:
+    """RGB in 0..255, [N, S, S, 3] → [N, S/32, S/32, 1280]."""
+    picture = keras.Input((image_size, image_size, 3), name="picture")
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalisation")(picture)
+    network = keras.applications.MobileNetV2(include_top=False, weights=weights, input_tensor=scaled)
+    return keras.Model(picture, network.output, name="mobilenetv2")

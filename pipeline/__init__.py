@@ -1,0 +1,30 @@
+"""Facet's data path, training and evaluation: `from pipeline import load_experiment, train, evaluate, export, Predictor`.
+
+These names import TensorFlow when they are first used, not before. Three of them are also the names of the files that
+hold them: here they always are the functions.
+"""
+
+import importlib
+import sys
+import types
+
+_PUBLIC = {
+    "load_experiment": "loading",
+    "train": "train",
+    "evaluate": "evaluate",
+    "export": "export",
+    "Predictor": "predict",
+}
+__all__ = list(_PUBLIC)  # noqa: PLE0604
+
+
+def _lazy(name: str, module: str) -> property:
+    """Importing the file `train` makes Python set the attribute `train` to that module: a property outlives that."""
+    return property(lambda _: getattr(importlib.import_module(f"pipeline.{module}"), name), lambda _, value: None)
+
+
+class _Package(types.ModuleType):
+    locals().update({name: _lazy(name, module) for name, module in _PUBLIC.items()})
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,204 @@
+"""The command line, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeline import catalog
+from pipeline.config import Data, Experiment, Stage
+from pipeline.errors import RequestError, WorkError
+
+if TYPE_CHECKING:
+    from pipeline.runs import Run
+
+# Short options, and the field of the last stage (or of the experiment) that each stands for.
+STAGE_OPTIONS = {"dataset": str, "root": str, "epochs": int, "batch_size": int, "learning_rate": float, "limit": int}
+EXPERIMENT_OPTIONS = {"weights": str, "image_size": int, "seed": int}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(f"{message}; see `{self.prog} --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answers the exit status: 0 done, 1 the work failed, 2 the request was wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        chosen, rest = _parser().parse_known_args(arguments)
+        if rest and chosen.command != "train":
+            raise RequestError(f"unknown argument {rest[0]!r}; see `python -m pipeline {chosen.command} --help`")
+        print(chosen.run(chosen, rest) if chosen.command == "train" else chosen.run(chosen))
+    except RequestError as error:
+        return _failed(error, 2)
+    except (WorkError, ConnectionError, OSError, MemoryError) as error:
+        return _failed(error, 1)
+    except KeyboardInterrupt:
+        return _failed("interrupted", 1)
+    return 0
+
+
+def _failed(error: object, status: int) -> int:
+    print(f"facet: {error}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m pipeline", description="Train, judge and ship models that read faces.",
+                     allow_abbrev=False)  # fmt: skip
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_train(commands)
+
+    command = _add(commands, "evaluate", _evaluate, "judge a run on a split")
+    command.add_argument("run_path", metavar="RUN")
+    command.add_argument("--dataset", metavar="NAME", help="another dataset than the run's own")
+    command.add_argument("--root", metavar="DIR", help="where it lies")
+    command.add_argument("--split", choices=("val", "test"), default="test")
+
+    command = _add(commands, "predict", _predict, "answers for pictures of faces")
+    command.add_argument("model", metavar="RUN|SAVED_MODEL")
+    command.add_argument("inputs", metavar="INPUT", nargs="+", help="picture files and folders")
+    command.add_argument("--out", metavar="FILE", default="predictions.csv", help=".csv, .jsonl or .parquet")
+    command.add_argument("--faces", choices=("whole",), default="whole", help="whole: every picture is one face")
+
+    command = _add(commands, "export", _export, "write a run's model for elsewhere")
+    command.add_argument("run_path", metavar="RUN")
+    command.add_argument("--format", choices=("saved_model",), default="saved_model")
+
+    command = _add(commands, "list", _list, "what can be named")
+    command.add_argument("what", choices=catalog.FOLDERS)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, run: object, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "train", _train, "train an experiment, judge it on its test split, export it")
+    command.add_argument("experiment", metavar="EXPERIMENT", help="a name of `list experiments`, a JSON file, or a model")
+    for name, kind in STAGE_OPTIONS.items():
+        command.add_argument(_option(name), action="append", default=[], type=_of_stage(kind),
+                             metavar=f"[STAGE=]{kind.__name__.upper()}", help="of the last stage, or of the one named")  # fmt: skip
+    for name, kind in EXPERIMENT_OPTIONS.items():
+        command.add_argument(_option(name), type=kind)
+    command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
+    command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
+    command.epilog = "Every other field has its long name, such as --stages.0.optimizer.name sgd: see --fields."
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _of_stage(kind: type) -> object:
+    """VALUE or STAGE=VALUE → (stage or None, value)."""
+
+    def parse(text: str) -> tuple[str | None, object]:
+        stage, equals, value = text.partition("=")
+        return (stage, kind(value)) if equals else (None, kind(text))
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
+    experiment = configure(chosen, rest)
+    from pipeline import evaluate, export, train
+    from pipeline.report import table
+
+    run = train(experiment, chosen.runs)
+    results = evaluate(run)
+    export(run)
+    print(table(results), file=sys.stderr)
+    return run.path
+
+
+def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
+    """The experiment with short options, then long ones, put in. Imports neither TensorFlow nor pandas."""
+    from pipeline import datasets, loading, parsing
+
+    experiment = loading.load_experiment(chosen.experiment)
+    try:
+        experiment = _with_short_options(experiment, chosen)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    experiment = datasets.resolve(experiment)
+    short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs")]
+    return parsing.override(experiment, ["--help"] if chosen.fields else rest, short)
+
+
+def _with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
+    stages = {stage.name: stage for stage in experiment.stages}
+    for option in STAGE_OPTIONS:
+        for name, value in getattr(chosen, option):
+            name = name or experiment.stages[-1].name
+            if name not in stages:
+                raise RequestError(f"{_option(option)}: no stage {name!r}; there are: {', '.join(stages)}")
+            stages[name] = _with(stages[name], option, value)
+    model = experiment.model
+    model = replace(model, weights=chosen.weights or model.weights, image_size=chosen.image_size or model.image_size)
+    seed = experiment.seed if chosen.seed is None else chosen.seed
+    return replace(experiment, stages=tuple(stages.values()), model=model, seed=seed)
+
+
+def _with(stage: Stage, option: str, value: object) -> Stage:
+    if option == "dataset":
+        return replace(stage, data=Data(str(value), root=stage.data.root, limit=stage.data.limit))
+    if option in ("root", "limit"):
+        return replace(stage, data=replace(stage.data, **{option: value}))
+    if option == "learning_rate":
+        return replace(stage, optimizer=replace(stage.optimizer, learning_rate=value))
+    return replace(stage, **{option: value})
+
+
+def _evaluate(chosen: argparse.Namespace) -> Path:
+    run = _opened(chosen.run_path)
+    from pipeline import evaluate
+    from pipeline.evaluate import results_name
+    from pipeline.report import table
+
+    print(table(evaluate(run, chosen.split, chosen.dataset, chosen.root)), file=sys.stderr)
+    return run.path / results_name(chosen.split, chosen.dataset)
+
+
+def _predict(chosen: argparse.Namespace) -> Path:
+    from pipeline.predict import Predictor, picture_files, save
+
+    files = picture_files(chosen.inputs)
+    save(Predictor(chosen.model)(files), Path(chosen.out))
+    return Path(chosen.out)
+
+
+def _export(chosen: argparse.Namespace) -> Path:
+    run = _opened(chosen.run_path)
+    from pipeline import export
+
+    return export(run, chosen.format)
+
+
+def _list(chosen: argparse.Namespace) -> str:
+    names = catalog.names(chosen.what)
+    width = max(map(len, names), default=0)
+    return "\n".join(f"{name:<{width}}  {catalog.summary(chosen.what, name)}" for name in names)
+
+
+def _opened(path: str) -> Run:
+    from pipeline.runs import open_run
+
+    return open_run(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

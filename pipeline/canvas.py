@@ -1,0 +1,108 @@
+"""Picture → canvas: uint8 RGB [S, S, 3]. The one function that training, evaluation and the exported model share.
+
+Everything here is TensorFlow ops, so that the SavedModel traces the very same steps.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import tensorflow as tf
+from PIL import Image
+
+SMALLEST = 8  # pixels; what is smaller shows no face
+WHOLE = (math.nan,) * 4  # the box that stands for the whole picture
+_EXIF_ORIENTATION = 0x0112
+
+
+def read(path: str | bytes) -> tuple[bytes, int]:
+    """A picture file's bytes and its EXIF orientation (1..8, 1 is upright).
+
+    Raises ValueError with the reason when the file is no picture, or a picture too small or too large to use.
+    """
+    content = Path(path.decode() if isinstance(path, bytes) else path).read_bytes()
+    if not content:
+        raise ValueError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            size, orientation = picture.size, picture.getexif().get(_EXIF_ORIENTATION, 1)
+    except Image.DecompressionBombError as error:
+        raise ValueError("the picture is too large") from error
+    except Exception as error:  # Pillow's readers raise whatever their parsing runs into
+        raise ValueError("not a readable picture") from error
+    if min(size) < SMALLEST:
+        raise ValueError(f"only {size[0]}×{size[1]} pixels")
+    return content, orientation if orientation in range(1, 9) else 1
+
+
+def canvas(content: tf.Tensor, box: tf.Tensor, orientation: tf.Tensor, size: int, margin: float) -> tf.Tensor:
+    """Encoded JPEG, PNG, BMP or GIF (its first picture), string scalar → uint8 RGB [size, size, 3].
+
+    box: float [4], x y w h of the face in pixels of the upright picture, or NaN for the whole picture, which is then
+    squeezed into the square. With a box, the square around it with `margin` (share of its longer side) on every side
+    is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). A JPEG is decoded at 1/2, 1/4
+    or 1/8 where what is cut out still has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures
+    become RGB; transparency is dropped.
+    """
+    full, picture = _decode(content, _cut_side(box, margin), size)
+    picture = _upright(picture, orientation)
+    full = tf.where(orientation > 4, full[::-1], full)
+    scale = tf.cast(tf.shape(picture)[:2], tf.float32) / full
+    cut = tf.cond(tf.math.is_nan(box[0]), lambda: picture, lambda: _cut(picture, box, margin, scale))
+    return fit(cut, size)
+
+
+def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
+    """uint8 [H, W, 3] or [N, H, W, 3] → uint8 [(N,) size, size, 3], bilinear with antialiasing, rounded."""
+    resized = tf.image.resize(pictures, (size, size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _cut_side(box: tf.Tensor, margin: float) -> tf.Tensor:
+    """Side of the square that is cut out, in pixels of the full picture; NaN for the whole picture."""
+    return tf.maximum(box[2], box[3]) * (1 + 2 * margin)
+
+
+def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Height and width of the full picture (float [2]), and the picture, a JPEG perhaps at a fraction of that."""
+
+    def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+        full = tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.float32)
+        needed = tf.where(tf.math.is_nan(side), tf.reduce_min(full), side)
+        power = tf.clip_by_value(tf.math.floor(tf.math.log(needed / size) / math.log(2)), 0, 3)
+        # INTEGER_ACCURATE is what OpenCV and PIL decode to; TensorFlow's default differs by up to 7 levels.
+        branches = [
+            lambda ratio=ratio: tf.io.decode_jpeg(content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+            for ratio in (1, 2, 4, 8)
+        ]
+        return full, tf.switch_case(tf.cast(power, tf.int32), branches)
+
+    def other() -> tuple[tf.Tensor, tf.Tensor]:
+        picture = tf.io.decode_image(content, channels=3, expand_animations=False)
+        picture = tf.ensure_shape(picture, (None, None, 3))
+        return tf.cast(tf.shape(picture)[:2], tf.float32), picture
+
+    return tf.cond(tf.io.is_jpeg(content), jpeg, other)
+
+
+def _upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """The picture turned as its EXIF orientation says: 5 to 8 are transposed, then rows or columns run backwards."""
+    turned = tf.cond(orientation > 4, lambda: tf.transpose(picture, (1, 0, 2)), lambda: picture)
+    upside_down = tf.reduce_any(orientation == [3, 4, 7, 8])
+    mirrored = tf.reduce_any(orientation == [2, 3, 6, 7])
+    turned = tf.cond(upside_down, lambda: turned[::-1], lambda: turned)
+    return tf.cond(mirrored, lambda: turned[:, ::-1], lambda: turned)
+
+
+def _cut(picture: tf.Tensor, box: tf.Tensor, margin: float, scale: tf.Tensor) -> tf.Tensor:
+    """The square around the box; indices beyond the picture are clipped, which repeats its edge."""
+    half = _cut_side(box, margin) / 2
+    centre = tf.stack([box[1] + box[3] / 2, box[0] + box[2] / 2])
+    low = tf.cast(tf.round((centre - half) * scale), tf.int32)
+    high = tf.maximum(tf.cast(tf.round((centre + half) * scale), tf.int32), low + 1)
+    last = tf.shape(picture)[:2] - 1
+    rows = tf.clip_by_value(tf.range(low[0], high[0]), 0, last[0])
+    columns = tf.clip_by_value(tf.range(low[1], high[1]), 0, last[1])
+    return tf.gather(tf.gather(picture, rows, axis=0), columns, axis=1)

@@ -1,0 +1,376 @@
+"""What an experiment is: plain frozen dataclasses, standard library only.
+
+A value that cannot be right is refused here, so that a Python file, a JSON file and the command line get the same
+answer. What a target *does* is found by its kind under `pipeline/targets/`; this file only says what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NO_EXTRA_KEYS = {"extra": "forbid"}  # read by pydantic when an experiment comes from JSON
+
+
+def _check(holds: bool, name: str, expected: str, received: object) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {expected}, not {received!r}")
+
+
+def _check_share(name: str, value: float) -> None:
+    _check(0.0 <= value < 1.0, name, "at least 0 and below 1", value)
+
+
+# -- the network ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution (ReLU), then max pooling by `pool` (1: none), then batch norm if asked for."""
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    filters: int
+    kernel: int = 3
+    pool: int = 1
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("filters", "kernel", "pool"):
+            _check(getattr(self, name) >= 1, f"convolution {name}", "at least 1", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands between the trunk's feature map and a target's last layer.
+
+    Convolutions, pooling over height and width, then dense layers, each followed by batch norm and dropout if asked
+    for. With `batch_norm` the pooled features are normalised too. `dropout` has one rate for each of `units`.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    convolutions: tuple[Convolution, ...] = ()
+    pool: Literal["average", "max", "flatten"] = "average"
+    units: tuple[int, ...] = ()
+    activation: Literal["relu", "gelu"] = "relu"
+    batch_norm: bool = False
+    dropout: tuple[float, ...] = ()
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(all(n >= 1 for n in self.units), "head units", "at least 1 each", self.units)
+        _check(len(self.dropout) in (0, len(self.units)), "head dropout", "one rate for each of units", self.dropout)
+        for rate in self.dropout:
+            _check_share("head dropout", rate)
+        _check(self.l2 >= 0, "head l2", "at least 0", self.l2)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trunk by its file's name under `models/`, and the head that all targets share.
+
+    weights: `none`, `imagenet`, a file, or `auto`: imagenet where published for the network, none otherwise and on
+    the drawn sample. batch_norm_momentum is that of an unfrozen trunk: Keras' 0.99 and MobileNetV2's 0.999 lag for
+    many epochs when an epoch is a few hundred steps.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    weights: str = "auto"
+    image_size: int = 96
+    head: Head = Head()
+    batch_norm_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check(8 <= self.image_size <= 2048, "image_size", "from 8 to 2048 pixels", self.image_size)
+        _check_share("batch_norm_momentum", self.batch_norm_momentum)
+
+
+# -- what is predicted ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A number: the column `name` of the manifest, in `unit`.
+
+    With `standardize` the network answers in standard deviations around the mean of the training labels, a fixed last
+    layer turns that into the unit, and the loss is counted in standard deviations, so that weights compare across
+    targets. Without it the loss is in the unit (squared for mse), as the reports have it. A `head` of its own takes
+    the place of the model's.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    loss: Literal["mae", "mse", "huber"] = "mae"
+    weight: float = 1.0
+    unit: str = "years"
+    standardize: bool = True
+    head: Head | None = None
+    kind: Literal["regression"] = "regression"
+
+    def __post_init__(self) -> None:
+        _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One of two classes; the second is the positive one (gender: female 0, male 1). Binary cross-entropy."""
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    classes: tuple[str, str] = ("female", "male")
+    weight: float = 1.0
+    label_smoothing: float = 0.0
+    head: Head | None = None
+    kind: Literal["binary"] = "binary"
+
+    def __post_init__(self) -> None:
+        _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
+        _check(len(set(self.classes)) == 2, f"classes of {self.name}", "two different names", self.classes)
+        _check_share(f"label_smoothing of {self.name}", self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One of several classes, by cross-entropy with PyTorch's label smoothing (ε spread evenly over all classes).
+
+    `ordered` adds the metric `one_off`. class_weights: one factor per class; the loss is then the weighted mean that
+    PyTorch takes.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    classes: tuple[str, ...]
+    ordered: bool = False
+    weight: float = 1.0
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+    head: Head | None = None
+    kind: Literal["classes"] = "classes"
+
+    def __post_init__(self) -> None:
+        _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
+        _check(len(set(self.classes)) == len(self.classes) >= 2, f"classes of {self.name}",
+               "two or more different names", self.classes)
+        _check(len(self.class_weights) in (0, len(self.classes)), f"class_weights of {self.name}",
+               f"{len(self.classes)} factors, one per class", self.class_weights)
+        _check(all(w >= 0 for w in self.class_weights) and (not self.class_weights or any(self.class_weights)),
+               f"class_weights of {self.name}", "at least 0, and not all 0", self.class_weights)
+        _check_share(f"label_smoothing of {self.name}", self.label_smoothing)
+
+
+Target = Regression | Binary | Classes
+
+
+# -- the data ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """The lists of the dataset's authors; where they set no validation rows aside, `val` of the training groups."""
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    val: float = 0.1
+    kind: Literal["official"] = "official"
+
+    def __post_init__(self) -> None:
+        _check_share("split val", self.val)
+
+
+@dataclass(frozen=True)
+class RandomSplit:
+    """Shares of the groups by hash: the same on every machine, and unchanged when other rows are added.
+
+    by: `subject` keeps a person (or, where none is known, byte-identical pictures) in one split; `image` mirrors
+    reports that did not, and leaks.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    test: float = 0.1
+    val: float = 0.1
+    by: Literal["subject", "image"] = "subject"
+    kind: Literal["random"] = "random"
+
+    def __post_init__(self) -> None:
+        _check_share("split test", self.test)
+        _check_share("split val", self.val)
+        _check(self.test + self.val < 1, "split test + val", "below 1", self.test + self.val)
+
+
+Split = OfficialSplit | RandomSplit
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset by its file's name under `pipeline/datasets/`, where it lies, and how it is read.
+
+    root: the folder as its authors hand it out (the file itself for `csv`). split: None is the dataset's own.
+    limit: at most so many rows, chosen by hash. margin: around a face box, as a share of its sides (0.4 in Rothe et
+    al. 2015, "DEX"); rows without a box use the whole picture. columns (csv): manifest column → column of the file.
+    classes (csv): further class columns to learn. split_lists (utkface): CSV files of published train and test rows.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str = "sample"
+    root: str | None = None
+    split: Split | None = None
+    limit: int | None = None
+    margin: float = 0.4
+    columns: dict[str, str] | None = None
+    classes: tuple[str, ...] | None = None
+    split_lists: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.limit is None or self.limit >= 1, "limit", "at least 1 row", self.limit)
+        _check(0 <= self.margin <= 4, "margin", "from 0 to 4", self.margin)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What only some datasets take, as keyword arguments of their `load`."""
+        chosen = {"columns": self.columns, "classes": self.classes, "split_lists": self.split_lists}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How far a training canvas may be changed; every strength is drawn evenly from ± its value (0: off).
+
+    flip and grey are probabilities; rotation and shear are degrees; zoom, shift, brightness, contrast and saturation
+    are shares (0.1: from 0.9 to 1.1); hue is a share of the circle, as a rotation in YIQ (an approximation of an HSV
+    shift); crop is the smallest share of the area that a random crop keeps. fill: what lies outside the picture,
+    mirrored or one grey level 0..255.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    flip: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    shear: float = 0.0
+    crop: float = 1.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey: float = 0.0
+    fill: Literal["reflect"] | int = "reflect"
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "grey", "brightness", "contrast", "saturation"):
+            _check(0 <= getattr(self, name) <= 1, f"augment {name}", "from 0 to 1", getattr(self, name))
+        for name, limit in (("rotation", 180), ("shear", 60), ("zoom", 0.9), ("shift", 0.9), ("hue", 0.5)):
+            _check(0 <= getattr(self, name) <= limit, f"augment {name}", f"from 0 to {limit}", getattr(self, name))
+        _check(0 < self.crop <= 1, "augment crop", "above 0 and at most 1", self.crop)
+        _check(self.fill == "reflect" or 0 <= self.fill <= 255, "augment fill", "reflect or 0 to 255", self.fill)
+
+
+# -- how it is trained ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate at step s of n, p = s / n, e = s / steps per epoch.
+
+    constant: rate. exponential: rate · decay^e (decay: the factor per epoch). cosine: rate · (1 + cos πp) / 2.
+    With `warmup` epochs the rate first rises in a line from 0, and p and e count from the end of the warm-up.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: Literal["constant", "exponential", "cosine"] = "constant"
+    warmup: float = 0.0
+    decay: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.warmup >= 0, "schedule warmup", "at least 0 epochs", self.warmup)
+        if self.name == "exponential":
+            _check(self.decay is not None and 0 < self.decay <= 1, "schedule decay", "above 0 and at most 1",
+                   self.decay)
+        else:
+            _check(self.decay is None, "schedule decay", "left out unless the schedule is exponential", self.decay)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """weight_decay is decoupled, and spares biases and normalisation; momentum is SGD's (0.9 unless given)."""
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    momentum: float | None = None
+    schedule: Schedule = Schedule()
+
+    def __post_init__(self) -> None:
+        _check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        _check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
+        if self.name == "sgd":
+            _check(self.momentum is None or 0 <= self.momentum < 1, "momentum", "at least 0 and below 1", self.momentum)
+        else:
+            _check(self.momentum is None, "momentum", f"left out: {self.name} has none", self.momentum)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Data, what of the network trains, and for how long.
+
+    train: `head`, `all`, or names of layers (a name takes in all layers that begin with it). keep: the epoch that is
+    handed on: `val_loss`, another column of history.csv such as `val_gender_accuracy`, or `last`.
+    early_stopping: stop after so many epochs in a row without a better `keep`.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    data: Data = Data()
+    train: str | tuple[str, ...] = "all"
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Optimizer = Optimizer()
+    augment: Augment = Augment()
+    keep: str = "val_loss"
+    early_stopping: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _check(self.early_stopping is None or self.early_stopping >= 1, "early_stopping", "at least 1 epoch",
+               self.early_stopping)
+        _check(self.keep == "last" or self.keep.startswith("val_"), "keep",
+               "`last` or a column of history.csv that begins with val_", self.keep)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where canvases are kept: in memory up to a share of RAM, else on disk up to a share of what is free there, else
+    they are made again each time."""
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    memory: float = 0.25
+    disk: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.memory <= 1, "cache memory", "from 0 to 1", self.memory)
+        _check(0 <= self.disk <= 1, "cache disk", "from 0 to 1", self.disk)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, what it predicts, and the stages that hand their weights on.
+
+    targets: empty means every target that the last stage's dataset declares. precision and xla `auto`: mixed_bfloat16
+    and on for a GPU, float32 and off for a CPU.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    model: Model
+    stages: tuple[Stage, ...]
+    targets: tuple[Target, ...] = ()
+    name: str = ""
+    seed: int = 0
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    xla: Literal["auto", "on", "off"] = "auto"
+    cache: Cache = Cache()
+
+    def __post_init__(self) -> None:
+        _check(len(self.stages) >= 1, "stages", "one or more", self.stages)
+        for what, names in (("stages", [s.name for s in self.stages]), ("targets", [t.name for t in self.targets])):
+            _check(len(set(names)) == len(names), f"names of {what}", "all different", names)
+        _check(0 <= self.seed < 2**32, "seed", "from 0 to 2**32 - 1", self.seed)

@@ -1,0 +1,68 @@
+"""Datasets: one file each, `load(root, **options) -> manifest`, and what they have in common.
+
+A dataset's file has TARGETS (what it can teach) and SPLIT (how its rows are divided unless an experiment says
+otherwise), or a function `targets` or `split` of `(root, **options)` where that depends on the files; `load`; and a
+docstring that says where the data come from and under which licence. It imports pandas only where it reads: naming a
+dataset stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pipeline import catalog
+from pipeline.config import Data, Experiment
+from pipeline.errors import RequestError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def find(name: str) -> ModuleType:
+    """The module of a dataset by its name. Raises RequestError for a name that is none."""
+    known = catalog.names("datasets")
+    if name not in known:
+        raise unknown("dataset", name, known)
+    return importlib.import_module(f"pipeline.datasets.{name}")
+
+
+def resolve(experiment: Experiment) -> Experiment:
+    """The experiment with every stage's split, and the targets, filled in where it left them to the dataset."""
+    stages = tuple(
+        replace(stage, data=replace(stage.data, split=stage.data.split or _declared(stage.data, "split")))
+        for stage in experiment.stages
+    )
+    return replace(experiment, stages=stages, targets=experiment.targets or _declared(stages[-1].data, "targets"))
+
+
+def load(data: Data) -> pd.DataFrame:
+    """The manifest: one row an image, with `split` given to every row.
+
+    Columns: path, split (train, val, test), subject (NA where unknown), the labels (NA where unknown), and a face box
+    `x y w h` in pixels (NaN: the whole picture). Raises RequestError for a root that does not hold the dataset.
+    """
+    from pipeline import manifests, splits
+
+    module = find(data.name)
+    rows = module.load(data.root, **_options(data))
+    rows = manifests.complete(splits.limit(rows, data.limit), source=f"dataset {data.name}")
+    return splits.assign(rows, data.split or _declared(data, "split"))
+
+
+def _declared(data: Data, what: str) -> Any:
+    """A dataset's constant TARGETS or SPLIT, or what its function of that name in lower case says of these files."""
+    module = find(data.name)
+    constant = getattr(module, what.upper(), None)
+    return constant if constant is not None else getattr(module, what)(data.root, **_options(data))
+
+
+def _options(data: Data) -> dict[str, object]:
+    taken = set(inspect.signature(find(data.name).load).parameters)
+    for name in data.options:
+        if name not in taken:
+            raise RequestError(f"dataset {data.name} has no option {name!r}: leave it out")
+    return data.options

@@ -1,0 +1,118 @@
+"""How good a run is on rows that chose nothing: results, predictions and figures of one split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from pipeline import datasets, inputs, manifests, metrics, plots, runs, splits, targets
+from pipeline.config import Data, Target
+from pipeline.errors import RequestError
+from pipeline.runs import Run
+from pipeline.train import Judged, judge, set_up
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: str | None = None) -> dict[str, Any]:
+    """Judge a run's model.keras, and write results, predictions and figures into the run; answers the results.
+
+    split: `val` or `test` of the run's own last stage; with `dataset` (and its `root`), of that dataset, divided as it
+    is by itself. A target that the dataset does not have is left out. Intervals are 95 %, bootstrapped over subjects.
+
+    Raises RequestError for a run without its files, or a split without rows or without labels.
+    """
+    experiment = run.experiment
+    set_up(experiment)
+    data = experiment.stages[-1].data
+    if dataset is not None:
+        data = Data(dataset, root=root, margin=data.margin)
+    elif root is not None:
+        data = replace(data, root=root)
+    table = datasets.load(data)
+    rows = table[table["split"] == split].reset_index(drop=True)
+    if rows.empty:
+        raise RequestError(f"the {split} split of {data.name} is empty: nothing to evaluate")
+    judged_targets = [target for target in experiment.targets if target.name in rows]
+    if not judged_targets:
+        raise RequestError(f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}")
+    network = keras.saving.load_model(run.model, compile=False)
+    canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
+    judged = judge(network, judged_targets, canvases)
+    results = _results(split, canvases, judged_targets, judged, network)
+    results["leak"] = splits.leaks(table, split)
+    suffix = _suffix(split, dataset)
+    runs.write_json(run.path / results_name(split, dataset), results)
+    runs.write_csv(run.path / f"predictions{suffix}.csv", predictions(canvases.rows, judged_targets, judged.answers))
+    _add_rejected(run, canvases.rejected)
+    plots.figures(run, results, canvases.rows, judged_targets, judged.answers, suffix)
+    return results
+
+
+def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str, np.ndarray]) -> pd.DataFrame:
+    """path, subject, and per target its label, its answer, and the probability of every class."""
+    table = rows[["path", "subject"]].copy()
+    for target in wanted:
+        table[target.name] = rows[target.name]
+        table = table.join(answer_columns(target, answers[target.name]))
+    return table
+
+
+def answer_columns(target: Target, answers: np.ndarray) -> pd.DataFrame:
+    """`<name>_predicted`, then `<name>_p_<class>` where the target has classes."""
+    classes = targets.of(target).classes
+    if not classes:
+        return pd.DataFrame({f"{target.name}_predicted": answers})
+    named = {f"{target.name}_p_{name}": answers[:, i] for i, name in enumerate(classes)}
+    return pd.DataFrame({f"{target.name}_predicted": np.array(classes)[answers.argmax(axis=1)]} | named)
+
+
+def results_name(split: str, dataset: str | None = None) -> str:
+    """The file of an evaluation's results in its run."""
+    return f"results{_suffix(split, dataset)}.json"
+
+
+def _suffix(split: str, dataset: str | None) -> str:
+    if dataset is not None:
+        return f"-{split}-{dataset}"
+    return "" if split == "test" else f"-{split}"
+
+
+def _results(
+    split: str, canvases: inputs.Canvases, wanted: Sequence[Target], judged: Judged, network: keras.Model
+) -> dict[str, Any]:
+    groups = manifests.groups(canvases.rows).to_numpy()
+    return {
+        "split": split,
+        "count": len(canvases),
+        "loss": judged.loss,
+        "penalty": float(sum(network.losses)),
+        "seconds": round(judged.seconds, 3),
+        "targets": {t.name: _target_results(t, canvases.rows, judged.answers[t.name], groups) for t in wanted},
+    }
+
+
+def _target_results(target: Target, rows: pd.DataFrame, answers: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    kind = targets.of(target)
+    labels, known = kind.encode(rows[target.name])
+    true, said, groups = labels[known > 0, 0], answers[known > 0], groups[known > 0]
+    if not len(true):
+        raise RequestError(f"no row has a known {target.name}: it cannot be judged")
+    results: dict[str, Any] = {"count": len(true), **kind.measure(true, said)}
+    results["interval"] = metrics.intervals(lambda chosen: kind.measure(true[chosen], said[chosen]), groups)
+    if kind.classes:
+        counts = metrics.confusion(true, said.argmax(axis=1), len(kind.classes))
+        results["confusion"] = counts.tolist()
+    return results
+
+
+def _add_rejected(run: Run, rejected: pd.DataFrame) -> None:
+    path = run.path / "rejected.csv"
+    before = [pd.read_csv(path, dtype=str)] if path.exists() else []
+    runs.write_csv(path, pd.concat([*before, rejected]).drop_duplicates("path"))

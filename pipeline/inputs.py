@@ -1,0 +1,176 @@
+"""Canvases of a manifest, kept where they fit, and the tf.data streams that feed a network with them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import psutil
+import tensorflow as tf
+
+from pipeline import manifests
+from pipeline.augment import augment
+from pipeline.canvas import canvas, read
+from pipeline.config import Augment, Cache
+from pipeline.errors import WorkError
+from pipeline.progress import track
+
+MOST_REJECTED = 0.05  # of a split; beyond that something is wrong with the folder, not with a picture
+_SHOWN = 10
+
+
+@dataclass
+class Canvases:
+    """The canvases of some rows of a manifest, and what could not be read.
+
+    rows: the manifest's rows that have a canvas, in its order; canvas i belongs to row i. rejected: path and reason.
+    kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for.
+    """
+
+    rows: pd.DataFrame
+    size: int
+    margin: float
+    kept: str
+    rejected: pd.DataFrame
+    _store: np.ndarray | None = field(repr=False, default=None)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, order: np.ndarray, batch_size: int, drop_remainder: bool = False) -> tf.data.Dataset:
+        """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
+        numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
+        if self._store is None:
+            paths, boxes = _files(self.rows)
+            pictures = numbers.map(
+                lambda i: (i, _canvas_of(tf.gather(paths, i), tf.gather(boxes, i), self.size, self.margin)),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+            return pictures.batch(batch_size, drop_remainder=drop_remainder)
+        return numbers.batch(batch_size, drop_remainder=drop_remainder).map(
+            lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], (None, self.size, self.size, 3))),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+
+def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, what: str) -> Canvases:
+    """Read every picture of `rows` once. `what` (such as "train") names them in the progress line and in errors.
+
+    Raises WorkError when more than 5 % of the pictures cannot be read, with the first ten and their reasons.
+    """
+    store, kept = _room_for(len(rows), size, cache)
+    paths, boxes = _files(rows)
+    stream = tf.data.Dataset.range(len(rows)).map(
+        lambda i: (i, _canvas_of(tf.gather(paths, i), tf.gather(boxes, i), size, margin)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    read_ones = np.zeros(len(rows), bool)
+    decoded = track(stream.ignore_errors().as_numpy_iterator(), f"reading {what}", len(rows))
+    for place, (number, picture) in enumerate(decoded):
+        if store is not None:
+            store[place] = picture
+        read_ones[number] = True
+    rejected = _rejected(rows[~read_ones], size, margin)
+    if len(rejected) > MOST_REJECTED * len(rows):
+        raise WorkError(_too_many(rejected, len(rows), what))
+    rows = rows[read_ones].reset_index(drop=True)
+    return Canvases(rows, size, margin, kept, rejected, store if store is None else store[: len(rows)])
+
+
+def training(
+    canvases: Canvases,
+    labels: dict[str, np.ndarray],
+    weights: dict[str, np.ndarray],
+    batch_size: int,
+    how: Augment,
+    seed: int,
+    epoch: int,
+) -> tf.data.Dataset:
+    """One epoch: ({"image": uint8 [B, S, S, 3]}, {target: label}, {target: weight}), shuffled and augmented.
+
+    Order and changes depend on (seed, epoch) and the rows alone. An incomplete last batch is left out (its rows differ
+    from epoch to epoch) unless it is the only one.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(len(canvases))
+
+    def changed(numbers: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+        return np.stack([augment(p, how, (seed, epoch, n)) for n, p in zip(numbers, pictures, strict=True)])
+
+    stream = canvases.batches(order, batch_size, drop_remainder=len(canvases) >= batch_size)
+    if how != Augment():
+        shape = (None, canvases.size, canvases.size, 3)
+        stream = stream.map(lambda i, p: (i, _numpy(changed, [i, p], shape)), num_parallel_calls=tf.data.AUTOTUNE)
+    return stream.map(
+        lambda i, p: (
+            {"image": p},
+            {name: tf.gather(values, i) for name, values in labels.items()},
+            {name: tf.gather(values, i) for name, values in weights.items()},
+        )
+    ).prefetch(2)
+
+
+def judging(canvases: Canvases, batch_size: int = 64) -> tf.data.Dataset:
+    """{"image": uint8 [B, S, S, 3]} of every row, in the rows' order, unchanged."""
+    stream = canvases.batches(np.arange(len(canvases)), batch_size)
+    return stream.map(lambda _, pictures: {"image": pictures}).prefetch(2)
+
+
+def _room_for(count: int, size: int, cache: Cache) -> tuple[np.ndarray | None, str]:
+    """An array for so many canvases in memory, else in a file that vanishes with the process, else none."""
+    shape, needed = (count, size, size, 3), count * size * size * 3
+    if needed <= cache.memory * psutil.virtual_memory().total:
+        return np.empty(shape, np.uint8), "memory"
+    if needed <= cache.disk * shutil.disk_usage(tempfile.gettempdir()).free:
+        return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape), "disk"  # noqa: SIM115 memmap owns it
+    return None, "nowhere"
+
+
+def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor]:
+    boxes = rows[list(manifests.BOX)].to_numpy(np.float32)
+    boxes[np.isnan(boxes).any(axis=1)] = np.nan
+    return tf.constant(rows["path"].astype(str).tolist(), tf.string), tf.constant(boxes)
+
+
+def _canvas_of(path: tf.Tensor, box: tf.Tensor, size: int, margin: float) -> tf.Tensor:
+    content, orientation = tf.numpy_function(_read, [path], [tf.string, tf.int32], stateful=False)
+    return canvas(tf.ensure_shape(content, ()), box, tf.ensure_shape(orientation, ()), size, margin)
+
+
+def _read(path: bytes) -> tuple[bytes, np.int32]:
+    content, orientation = read(path)
+    return content, np.int32(orientation)
+
+
+def _numpy(function: object, arguments: list[tf.Tensor], shape: tuple[int | None, ...]) -> tf.Tensor:
+    # stateful=False: otherwise determinism would make every map serial
+    return tf.ensure_shape(tf.numpy_function(function, arguments, tf.uint8, stateful=False), shape)
+
+
+def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
+    """path and reason of rows whose canvas could not be made, found by trying again one by one."""
+    paths, boxes = _files(rows)
+    reasons = [_reason(path, box, size, margin) for path, box in zip(rows["path"], boxes, strict=True)]
+    return pd.DataFrame({"path": rows["path"].tolist(), "reason": reasons}, dtype="str")
+
+
+def _reason(path: str, box: tf.Tensor, size: int, margin: float) -> str:
+    try:
+        content, orientation = read(path)
+        canvas(tf.constant(content), box, tf.constant(orientation), size, margin)
+    except FileNotFoundError:
+        return "the file is gone"
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
+    except ValueError as error:
+        return str(error)
+    except tf.errors.OpError as error:
+        return f"damaged or of an unknown format ({error.message.splitlines()[0].partition('} ')[2] or 'cannot decode'})"
+    return "could not be read the first time"
+
+
+def _too_many(rejected: pd.DataFrame, count: int, what: str) -> str:
+    shown = "; ".join(f"{row.path} ({row.reason})" for row in rejected.head(_SHOWN).itertuples())
+    return f"{len(rejected)} of {count} {what} pictures cannot be read, more than {MOST_REJECTED:.0%}: {shown}"

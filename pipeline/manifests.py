@@ -1,0 +1,115 @@
+"""The manifest: one row an image. What holds for every dataset is checked and filled in here, once.
+
+Columns: path (str), split ("train", "val", "test" or NA), subject (str or NA: person, account, group), the labels
+(age in years as float, gender "female"/"male", age_group, …; NA where unknown), x y w h (face box in pixels of the
+upright picture, NaN for the whole picture).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import RequestError
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+BOX = ("x", "y", "w", "h")
+OLDEST = 130  # years; nobody has reached it
+
+
+def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
+    """The root as a path. Raises RequestError unless it is a folder that holds every one of `needed`."""
+    docs = f"`python -m pipeline list datasets` and pipeline/datasets/{dataset}.py say what is expected"
+    if root is None:
+        raise RequestError(f"dataset {dataset} needs --root, the folder that holds {', '.join(needed) or 'it'}; {docs}")
+    folder = Path(root)
+    if not folder.is_dir():
+        raise RequestError(f"--root {folder} is no folder; expected the unpacked dataset {dataset}; {docs}")
+    for name in needed:
+        if not (folder / name).exists():
+            raise RequestError(f"{folder} holds no {name}: expected the unpacked dataset {dataset}; {docs}")
+    return folder
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV file as text columns, every one of `columns` in it. Raises RequestError that names file and column."""
+    try:
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, keep_default_na=True)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    for name in columns:
+        if name not in table.columns:
+            raise RequestError(f"{path} has no column {name!r}; its columns are {', '.join(table.columns) or 'none'}")
+    return table
+
+
+def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """A loader's rows with every column of the manifest, without rows whose picture is not there (a counted warning).
+
+    Raises RequestError when no row is left.
+    """
+    rows = rows.reset_index(drop=True)
+    for name in ("split", "subject"):
+        if name not in rows:
+            rows[name] = pd.Series(pd.NA, index=rows.index, dtype="str")
+    for name in BOX:
+        rows[name] = pd.to_numeric(rows[name]) if name in rows else np.nan
+    there = np.fromiter((Path(path).is_file() for path in rows["path"]), bool, len(rows))
+    if not there.any():
+        example = f", the first is {rows['path'].iloc[0]}" if len(rows) else ""
+        raise RequestError(f"{source}: none of the {len(rows)} listed pictures is there{example}; check --root")
+    if not there.all():
+        gone = rows["path"][~there]
+        log.warning("%s: %d of %d listed pictures are not there and are left out, the first is %s",
+                    source, len(gone), len(rows), gone.iloc[0])  # fmt: skip
+    return rows[there].reset_index(drop=True)
+
+
+def known(values: pd.Series, allowed: Iterable[str], source: str) -> pd.Series:
+    """Class names as they stand; any other is unknown (NA), with a counted warning that shows the first."""
+    values = values.astype("str").str.strip()
+    strange = values.notna() & (values != "") & ~values.isin(list(allowed))
+    if strange.any():
+        log.warning("%s: %d labels are none of %s and count as unknown, the first is %r in row %d", source,
+                    strange.sum(), ", ".join(allowed), values[strange].iloc[0], strange.idxmax() + 1)  # fmt: skip
+    return values.where(values.isin(list(allowed)))
+
+
+def years(values: pd.Series, source: str) -> pd.Series:
+    """Ages as float years; what is no number from 0 to 130 is unknown (NaN), with a counted warning."""
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    numbers = numbers.where(numbers.between(0, OLDEST))
+    strange = numbers.isna() & values.notna() & (values.astype(str).str.strip() != "")
+    if strange.any():
+        log.warning("%s: %d ages are no number from 0 to %d and count as unknown, the first is %r in row %d", source,
+                    strange.sum(), OLDEST, values[strange].iloc[0], strange.idxmax() + 1)  # fmt: skip
+    return numbers
+
+
+def content_hashes(paths: Sequence[str]) -> list[str]:
+    """sha256 of each file's bytes, in hexadecimal; equal pictures have equal hashes on any machine."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(), paths))
+
+
+def groups(rows: pd.DataFrame) -> pd.Series:
+    """What must stay in one split: the subject where it is known, else the hash of the picture's bytes."""
+    groups = rows["subject"].astype("object")
+    unknown = groups.isna()
+    groups[unknown] = content_hashes(rows["path"][unknown].tolist())
+    return groups.astype("str")
+
+
+def fingerprint(rows: pd.DataFrame) -> str:
+    """A hash of what the rows say (not of where they lie): the same for the same data on any machine."""
+    said = rows.assign(path=[Path(path).name for path in rows["path"]])
+    return hashlib.sha256(said.to_csv(index=False).encode()).hexdigest()

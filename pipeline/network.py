@@ -1,0 +1,103 @@
+"""Trunk + heads = network: what it is built of, what of it trains, and how weights pass from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+import keras
+import numpy as np
+
+from models import build_trunk, heads
+from pipeline import targets
+from pipeline.config import Head, Model, Target
+from pipeline.errors import RequestError
+
+HEAD, ALL = "head", "all"
+
+
+def build_network(
+    model: Model, wanted: Sequence[Target], labels: Mapping[str, np.ndarray], train: str | tuple[str, ...] = ALL
+) -> keras.Model:
+    """{"image": [N, S, S, 3], RGB 0..255} → {target: output}, with what `train` names trainable and nothing else.
+
+    labels: each target's known training labels, which place a standardised output. A trunk that is frozen as a whole
+    runs in inference mode (batch norm, dropout, stochastic depth).
+
+    Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
+    """
+    trunk = _trunk(model)
+    names = (train,) if isinstance(train, str) else tuple(train)
+    _check_names(names, trunk, wanted)
+    for layer in leaves(trunk):
+        layer.trainable = _is_named(layer, names)
+    image = keras.Input((model.image_size, model.image_size, 3), name="image")
+    features = trunk(image) if trunk.trainable_weights else trunk(image, training=False)
+    network = keras.Model({"image": image}, _outputs(features, model.head, wanted, labels), name="facet")
+    for layer in network.layers:
+        if layer is not trunk:
+            layer.trainable = HEAD in names or _is_named(layer, names)
+    return network
+
+
+def leaves(model: keras.Model) -> Iterator[keras.Layer]:
+    """All layers, those inside a nested model (the trunk) too."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from leaves(layer)
+        else:
+            yield layer
+
+
+def hand_over(source: keras.Model, network: keras.Model) -> list[str]:
+    """Copy the weights of every layer that both have, by name. Answers the names of layers that got none."""
+    have = {layer.name: layer for layer in leaves(source)}
+    missing = []
+    for layer in leaves(network):
+        ours = layer.get_weights()
+        theirs = have[layer.name].get_weights() if layer.name in have else []
+        if [w.shape for w in ours] == [w.shape for w in theirs]:
+            layer.set_weights(theirs)
+        elif ours:
+            missing.append(layer.name)
+    return missing
+
+
+def _trunk(model: Model) -> keras.Model:
+    weights = None if model.weights == "none" else model.weights
+    try:
+        trunk = build_trunk(model.name, model.image_size, weights)
+    except (ValueError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from error
+    for layer in leaves(trunk):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = model.batch_norm_momentum
+    return trunk
+
+
+def _outputs(
+    features: keras.KerasTensor, shared: Head, wanted: Sequence[Target], labels: Mapping[str, np.ndarray]
+) -> dict[str, keras.KerasTensor]:
+    """Each target's last layer, on the shared head or on a branch of its own."""
+    if any(target.head is None for target in wanted):
+        common = _headed(features, shared, HEAD)
+    tops = {t.name: common if t.head is None else _headed(features, t.head, t.name) for t in wanted}
+    return {target.name: targets.of(target).output(tops[target.name], labels[target.name]) for target in wanted}
+
+
+def _headed(features: keras.KerasTensor, head: Head, name: str) -> keras.KerasTensor:
+    x = heads.convolutions(features, [asdict(block) for block in head.convolutions], name)
+    x = heads.pooled(x, head.pool, head.batch_norm, name)
+    return heads.dense(x, head.units, name, head.activation, head.batch_norm, head.dropout, head.l2)
+
+
+def _is_named(layer: keras.Layer, names: tuple[str, ...]) -> bool:
+    return ALL in names or layer.name.startswith(tuple(name for name in names if name != HEAD))
+
+
+def _check_names(names: tuple[str, ...], trunk: keras.Model, wanted: Sequence[Target]) -> None:
+    layers = [layer.name for layer in leaves(trunk)] + [target.name for target in wanted]
+    for name in names:
+        if name not in (HEAD, ALL) and not any(layer.startswith(name) for layer in layers):
+            raise RequestError(f"train {name!r} is no layer of {trunk.name}: expected head, all, or the beginning of "
+                               f"layer names such as {', '.join(layers[1:4])}")  # fmt: skip

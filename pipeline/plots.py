@@ -1,0 +1,106 @@
+"""Figures that one would put in a report, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline import runs, targets
+from pipeline.config import Target
+from pipeline.runs import Run
+
+
+def figures(
+    run: Run, results: dict[str, Any], rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str, np.ndarray],
+    suffix: str,
+) -> None:  # fmt: skip
+    """curves.png of the history, and for each target of one evaluation its confusion matrix or predicted over true."""
+    (run.path / "figures").mkdir(exist_ok=True)
+    _save(run, "curves", curves(run.history))
+    note = _leak_note(results)
+    for target in wanted:
+        kind = targets.of(target)
+        found = results["targets"][target.name]
+        if kind.classes:
+            figure = confusion_matrix(np.array(found["confusion"]), kind.classes, f"{target.name}, {_headline(found)}{note}")
+            _save(run, f"confusion_{target.name}{suffix}", figure)
+        else:
+            figure = predicted_over_true(rows[target.name].to_numpy(float), answers[target.name], target, _headline(found) + note)
+            _save(run, f"predicted_{target.name}{suffix}", figure)
+
+
+def curves(history: pd.DataFrame) -> Figure:
+    """Loss and each followed metric over all epochs, training and validation; stages are parted by a line."""
+    shown = [name for name in history if f"val_{name}" in history]
+    columns = min(len(shown), 3)
+    lines = -(-len(shown) // columns) if columns else 1
+    figure, axes = plt.subplots(lines, max(columns, 1), figsize=(4.2 * max(columns, 1), 3 * lines), squeeze=False)
+    epochs = np.arange(1, len(history) + 1)
+    borders = np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]) + 1.5
+    for axis, name in zip(axes.flat, shown or ["loss"], strict=False):
+        axis.plot(epochs, history[name], ".-", label="training")
+        if shown:
+            axis.plot(epochs, history[f"val_{name}"], ".-", label="validation")
+        for border in borders:
+            axis.axvline(border, color="grey", linestyle=":")
+        axis.set(title=name.replace("_", " "), xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    for axis in list(axes.flat)[max(len(shown), 1):]:
+        axis.remove()
+    axes.flat[0].legend()
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Rows are truth; colour is the share of the row, numbers are counts."""
+    side = 1.8 + 0.62 * len(classes)
+    figure, axis = plt.subplots(figsize=(side + 1, side))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        axis.text(column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black")
+    ticks = range(len(classes))
+    axis.set_xticks(ticks, classes, rotation=45 if len(classes) > 3 else 0, ha="right" if len(classes) > 3 else "center")
+    axis.set_yticks(ticks, classes)
+    axis.set(xlabel="predicted", ylabel="true", title=title)
+    return figure
+
+
+def predicted_over_true(true: np.ndarray, predicted: np.ndarray, target: Target, title: str) -> Figure:
+    """A dot a row; the diagonal is where the answer is right."""
+    figure, axis = plt.subplots(figsize=(5, 5))
+    axis.scatter(true, predicted, s=8, alpha=0.4, edgecolors="none")
+    low, high = np.nanmin([true, predicted]), np.nanmax([true, predicted])
+    axis.plot([low, high], [low, high], color="grey", linestyle=":")
+    axis.set(xlabel=f"true {target.name} ({target.unit})", ylabel=f"predicted {target.name} ({target.unit})", title=title)
+    axis.set_aspect("equal")
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def _headline(found: dict[str, Any]) -> str:
+    metric = "accuracy" if "accuracy" in found else "mae"
+    value = f"{metric} {found[metric]:.3g}"
+    low, high = found["interval"].get(metric, (None, None))
+    return value if low is None else f"{value} ({low:.3g} to {high:.3g})"
+
+
+def _leak_note(results: dict[str, Any]) -> str:
+    leaking = max(results["leak"].values())
+    return f"\nleaking split: {leaking} of {results['count']} rows" if leaking else ""
+
+
+def _save(run: Run, name: str, figure: Figure) -> None:
+    with runs.written(run.path / "figures" / f"{name}.png") as temporary:
+        figure.savefig(temporary, dpi=130, bbox_inches="tight")
+    plt.close(figure)

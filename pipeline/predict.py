@@ -1,0 +1,125 @@
+"""Photographs in, answers out, by an exported model. Needs TensorFlow, not Keras."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from pipeline import runs
+from pipeline.canvas import WHOLE, canvas, read
+from pipeline.errors import RequestError
+from pipeline.progress import track
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+BATCH = 32
+
+
+class Predictor:
+    """Answers for pictures of one face each.
+
+    Opens a run (its saved_model/) or a SavedModel folder alone. Raises RequestError for anything else.
+    """
+
+    def __init__(self, model: str | Path) -> None:
+        folder = _saved_model(Path(model))
+        self.labels = json.loads((folder / "assets.extra" / "labels.json").read_text(encoding="utf-8"))
+        self._model = tf.saved_model.load(str(folder))  # kept: its signatures live only as long as it does
+        self._from_bytes = self._model.signatures["jpeg"]
+        self._from_pixels = self._model.signatures["serving_default"]
+
+    def __call__(self, paths: Sequence[str | Path]) -> pd.DataFrame:
+        """One row a picture: path, `<target>_predicted`, `<target>_p_<class>`, and the reason where there is none."""
+        batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
+        tables = [self._batch(batch) for batch in track(batches, "predicting", len(batches))]
+        return pd.concat(tables, ignore_index=True)
+
+    def _batch(self, paths: Sequence[str | Path]) -> pd.DataFrame:
+        contents = [_content(path) for path in paths]
+        reasons = [content if isinstance(content, str) else self._damage(content) for content in contents]
+        good = [i for i, reason in enumerate(reasons) if not reason]
+        rows = pd.DataFrame({"path": [str(path) for path in paths]})
+        if good:
+            said = self._from_bytes(bytes=tf.constant([contents[i] for i in good]))
+            answers = pd.concat([self._columns(name, said[name].numpy()) for name in self.labels["targets"]], axis=1)
+            rows = rows.join(answers.set_index(pd.Index(good)))
+        return rows.assign(reason=reasons)
+
+    def _damage(self, content: bytes) -> str:
+        """Why a picture cannot be decoded; empty when it can."""
+        try:
+            canvas(tf.constant(content), tf.constant(WHOLE), tf.constant(1), self.labels["image_size"], 0.0)
+        except tf.errors.OpError:
+            return "damaged or of an unknown format"
+        return ""
+
+    def _columns(self, name: str, answers: np.ndarray) -> pd.DataFrame:
+        classes = self.labels["targets"][name].get("classes")
+        if not classes:
+            return pd.DataFrame({f"{name}_predicted": answers})
+        best = np.array(classes)[answers.argmax(axis=1)]
+        return pd.DataFrame({f"{name}_predicted": best} | {f"{name}_p_{c}": answers[:, i] for i, c in enumerate(classes)})
+
+
+def _content(path: str | Path) -> bytes | str:
+    """An upright picture's bytes, or the reason why there are none."""
+    try:
+        content, orientation = read(str(path))
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
+    if orientation == 1:
+        return content
+    upright = io.BytesIO()  # PNG, so that turning the picture loses nothing
+    ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB").save(upright, "png")
+    return upright.getvalue()
+
+
+def picture_files(inputs: Iterable[str]) -> list[str]:
+    """The pictures among files and folders (all levels deep), each folder's in order of name.
+
+    Raises RequestError for a path that is not there, or when there is no picture at all.
+    """
+    found: list[str] = []
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            found += sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in PICTURES)
+        elif path.is_file():
+            found.append(str(path))
+        else:
+            raise RequestError(f"no picture or folder {given}")
+    if not found:
+        raise RequestError(f"no pictures ({', '.join(PICTURES)}) in {', '.join(inputs)}")
+    return found
+
+
+def save(table: pd.DataFrame, path: Path) -> None:
+    """Write answers as .csv, .jsonl or .parquet, by the file's name."""
+    writers = {
+        ".csv": lambda to: table.to_csv(to, index=False),
+        ".jsonl": lambda to: table.to_json(to, orient="records", lines=True),
+        ".parquet": lambda to: table.to_parquet(to, index=False),
+    }
+    if path.suffix not in writers:
+        raise RequestError(f"--out {path}: expected a name that ends in {', '.join(writers)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with runs.written(path) as temporary:
+        writers[path.suffix](temporary)
+
+
+def _saved_model(path: Path) -> Path:
+    for folder in (path, path / "saved_model"):
+        if (folder / "saved_model.pb").is_file():
+            if not (folder / "assets.extra" / "labels.json").is_file():
+                raise RequestError(f"{folder} is a SavedModel of something else: it has no assets.extra/labels.json")
+            return folder
+    raise RequestError(f"{path} is neither a SavedModel nor a run with one: make it with "
+                       f"`python -m pipeline export RUN --format saved_model`")  # fmt: skip

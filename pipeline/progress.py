@@ -1,0 +1,62 @@
+"""Progress on stderr: a bar on a terminal that vanishes when done; what stays is logged in lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def bar() -> Progress:
+    """A bar with a description, counts, a note and the time left."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """The items, with a bar while they last."""
+    with bar() as progress:
+        task = progress.add_task(what, total=total, note="")
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def minutes(seconds: float) -> str:
+    """A duration as a person says it: `40 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class EpochBar:
+    """The bar of one epoch of a stage: steps, images/s, time left and the running loss."""
+
+    def __init__(self, stage: str, epoch: int, epochs: int, steps: int, batch_size: int) -> None:
+        self.progress, self.batch_size = bar(), batch_size
+        self.task = self.progress.add_task(f"{stage} {epoch + 1}/{epochs}", total=steps, note="")
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        self.began = time.perf_counter()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.progress.stop()
+
+    def step(self, batch: int, logs: dict[str, Any]) -> None:
+        """A Keras `on_train_batch_end`."""
+        speed = (batch + 1) * self.batch_size / (time.perf_counter() - self.began)
+        self.progress.update(self.task, completed=batch + 1, note=f"{speed:.0f} images/s  loss {logs['loss']:.4g}")

@@ -1,0 +1,29 @@
+"""Results as a table for the terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def table(results: dict[str, Any]) -> str:
+    """One row a metric of each target, with its 95 % interval, and what has to be known of the split."""
+    shown = Table(title=f"{results['split']} split, {results['count']} pictures, loss {results['loss']:.4g}")
+    for heading, justify in (("target", "left"), ("metric", "left"), ("value", "right"), ("95 % interval", "right")):
+        shown.add_column(heading, justify=justify)
+    for name, found in results["targets"].items():
+        for metric, value in found.items():
+            if metric not in ("interval", "confusion", "count"):
+                shown.add_row(name, metric, _number(value), " to ".join(map(_number, found["interval"].get(metric, ()))))
+        shown.add_section()
+    text = io.StringIO()
+    Console(file=text, width=100).print(shown)
+    leaks = ", ".join(f"{count} by {kind}" for kind, count in results["leak"].items() if count)
+    return text.getvalue() + (f"LEAKING SPLIT: rows that training has seen: {leaks}\n" if leaks else "")
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None or value != value else f"{value:.4g}"

@@ -1,0 +1,126 @@
+"""A run: one execution of an experiment, and its directory. What is written is complete or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import parsing
+from pipeline.config import Experiment
+from pipeline.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The directory of a run; its files are those of the contract in the README."""
+
+    path: Path
+
+    @property
+    def experiment(self) -> Experiment:
+        """The configuration as it was run, nothing left open."""
+        return parsing.read_json(self.file("experiment.json"))
+
+    @property
+    def model(self) -> Path:
+        """The network with the weights of the kept epoch of the last stage."""
+        return self.file("model.keras")
+
+    @property
+    def saved_model(self) -> Path:
+        """The exported model's folder."""
+        return self.file("saved_model")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch."""
+        import pandas as pd
+
+        return pd.read_csv(self.file("history.csv"))
+
+    def file(self, name: str) -> Path:
+        """A file that must be there. Raises RequestError that says what is missing."""
+        path = self.path / name
+        if not path.exists():
+            raise RequestError(f"run {self.path} has no {name}: it did not get that far, or its files were removed")
+        return path
+
+
+def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
+    """A new directory `runs/<experiment>/<YYYYmmdd-HHMMSS>` with its experiment.json."""
+    folder = Path(runs) / (experiment.name or experiment.model.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(_unused(folder))
+    write_text(run.path / "experiment.json", parsing.to_json(experiment))
+    return run
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in a directory. Raises RequestError when there is none."""
+    if not Path(path).is_dir():
+        raise RequestError(f"no run {path}: expected the directory of a run, such as runs/mobilenetv2/20260131-120000")
+    run = Run(Path(path))
+    run.file("experiment.json")
+    return run
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, which takes its place when the block ends without an error."""
+    temporary = Path(tempfile.mkdtemp(prefix=".", dir=path.parent)) / path.name
+    try:
+        yield temporary
+        if path.is_dir():
+            path.rename(temporary.with_name("old"))
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with written(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON; NaN becomes null, which every reader understands."""
+    write_text(path, json.dumps(_without_nan(value), indent=1, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, whole or not at all."""
+    with written(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _unused(folder: Path) -> Path:
+    """A directory named by the time; two runs in the same second get two names."""
+    while True:
+        path = folder / time.strftime("%Y%m%d-%H%M%S")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            time.sleep(0.1)
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

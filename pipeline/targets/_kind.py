@@ -1,0 +1,71 @@
+"""What every kind of target answers, so that nothing else has to ask which kind it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from pipeline.config import Target
+from pipeline.metrics import Metrics
+
+
+class Kind:
+    """The behaviour of one target.
+
+    Labels are float32 [N, 1], outputs are what the network's layer of the target's name answers, answers are what a
+    user gets: numbers [N], or probabilities [N, C] in the order of `classes`.
+    """
+
+    metric: str  # followed during training: the mean of `score`
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.name = target.name
+
+    def encode(self, column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """A manifest column → labels float32 [N, 1], and 1.0 where the label is known, else 0.0, float32 [N]."""
+        numbers = self._numbers(column).to_numpy(np.float32, na_value=np.nan)
+        known = ~np.isnan(numbers)
+        return np.where(known, numbers, 0)[:, None], known.astype(np.float32)
+
+    def output(self, features: keras.KerasTensor, labels: np.ndarray) -> keras.KerasTensor:
+        """The head's last layer, named as the target, float32. labels: the known training labels [N]."""
+        raise NotImplementedError
+
+    def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
+        """The loss of each row [N]."""
+        raise NotImplementedError
+
+    def row_weights(self, labels: Any) -> Any:
+        """How much each row counts in the loss [N], beside whether its label is known."""
+        return ops.ones_like(labels[:, 0])
+
+    def score(self, labels: Any, outputs: Any) -> Any:
+        """The metric that is followed during training, for each row [N]."""
+        raise NotImplementedError
+
+    def decode(self, outputs: Any) -> Any:
+        """Outputs → answers, with `keras.ops` alone: it runs inside the exported model."""
+        raise NotImplementedError
+
+    def measure(self, labels: np.ndarray, answers: np.ndarray) -> Metrics:
+        """All metrics of known labels [N] against answers."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, object]:
+        """What a reader of the exported model must know of the answers."""
+        return {"kind": self.target.kind, "classes": list(self.classes)}
+
+    def _numbers(self, column: pd.Series) -> pd.Series:
+        """Class names → their index; anything else is NaN."""
+        return column.map({name: i for i, name in enumerate(self.classes)}).astype(float)
+
+
+def weighted_mean(values: Any, weights: Any) -> Any:
+    """Σ wᵢvᵢ / Σ wᵢ, and 0 where nothing has weight. Dividing by the batch size instead would let masked rows count."""
+    return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))

@@ -1,0 +1,39 @@
+"""One of two classes, by one sigmoid; the second class is the positive one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from pipeline import metrics
+from pipeline.targets._kind import Kind
+
+
+class Behaviour(Kind):
+    """The network answers the probability of the second class."""
+
+    metric = "accuracy"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.target.classes
+
+    def output(self, features: keras.KerasTensor, labels: np.ndarray) -> keras.KerasTensor:
+        return layers.Dense(1, activation="sigmoid", dtype="float32", name=self.name)(features)
+
+    def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
+        smoothing = self.target.label_smoothing
+        smoothed = labels * (1 - smoothing) + 0.5 * smoothing
+        return ops.binary_crossentropy(smoothed, outputs)[:, 0]
+
+    def score(self, labels: Any, outputs: Any) -> Any:
+        return ops.cast(ops.equal(outputs > 0.5, labels > 0.5), "float32")[:, 0]
+
+    def decode(self, outputs: Any) -> Any:
+        return ops.concatenate([1 - outputs, outputs], axis=1)
+
+    def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
+        return metrics.binary(labels, answers[:, 1])
