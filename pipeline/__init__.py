@@ -1,4 +1,4 @@
-"""Facet's data path, training and evaluation: `from pipeline import load_experiment, train, evaluate, export, Predictor`.
+"""Data path, training and evaluation: `from pipeline import load_experiment, train, evaluate, export, Predictor`.
 
 These names import TensorFlow when they are first used, not before. Three of them are also the names of the files that
 hold them: here they always are the functions.
@@ -15,7 +15,7 @@ _PUBLIC = {
     "export": "export",
     "Predictor": "predict",
 }
-__all__ = list(_PUBLIC)  # noqa: PLE0604
+__all__ = list(_PUBLIC)
 
 
 def _lazy(name: str, module: str) -> property:

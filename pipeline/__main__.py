@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +31,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit status: 0 done, 1 the work failed, 2 the request was wrong."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for library in ("absl", "tensorflow", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         chosen, rest = _parser().parse_known_args(arguments)
         if rest and chosen.command != "train":
@@ -53,8 +55,9 @@ def _failed(error: object, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m pipeline", description="Train, judge and ship models that read faces.",
-                     allow_abbrev=False)  # fmt: skip
+    parser = _Parser(
+        prog="python -m pipeline", description="Train, judge and ship models that read faces.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_train(commands)
 
@@ -87,10 +90,18 @@ def _add(commands: argparse._SubParsersAction, name: str, run: object, text: str
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "train", _train, "train an experiment, judge it on its test split, export it")
-    command.add_argument("experiment", metavar="EXPERIMENT", help="a name of `list experiments`, a JSON file, or a model")
+    command.add_argument(
+        "experiment", metavar="EXPERIMENT", help="a name of `list experiments`, a JSON file, or a model"
+    )
     for name, kind in STAGE_OPTIONS.items():
-        command.add_argument(_option(name), action="append", default=[], type=_of_stage(kind),
-                             metavar=f"[STAGE=]{kind.__name__.upper()}", help="of the last stage, or of the one named")  # fmt: skip
+        command.add_argument(
+            _option(name),
+            action="append",
+            default=[],
+            type=_of_stage(kind),
+            metavar=f"[STAGE=]{kind.__name__.upper()}",
+            help="of the last stage, or of the one named",
+        )
     for name, kind in EXPERIMENT_OPTIONS.items():
         command.add_argument(_option(name), type=kind)
     command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
@@ -113,8 +124,23 @@ def _of_stage(kind: type) -> object:
     return parse
 
 
+def _start_tensorflow() -> None:
+    """Import TensorFlow without its start-up notes, which its C++ writes before it can be told not to."""
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+
+
 def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     experiment = configure(chosen, rest)
+    _start_tensorflow()
     from pipeline import evaluate, export, train
     from pipeline.report import table
 
@@ -165,6 +191,7 @@ def _with(stage: Stage, option: str, value: object) -> Stage:
 
 def _evaluate(chosen: argparse.Namespace) -> Path:
     run = _opened(chosen.run_path)
+    _start_tensorflow()
     from pipeline import evaluate
     from pipeline.evaluate import results_name
     from pipeline.report import table
@@ -174,6 +201,7 @@ def _evaluate(chosen: argparse.Namespace) -> Path:
 
 
 def _predict(chosen: argparse.Namespace) -> Path:
+    _start_tensorflow()
     from pipeline.predict import Predictor, picture_files, save
 
     files = picture_files(chosen.inputs)
@@ -183,6 +211,7 @@ def _predict(chosen: argparse.Namespace) -> Path:
 
 def _export(chosen: argparse.Namespace) -> Path:
     run = _opened(chosen.run_path)
+    _start_tensorflow()
     from pipeline import export
 
     return export(run, chosen.format)

@@ -60,7 +60,7 @@ def apply(canvas: np.ndarray, affine: np.ndarray, colour: np.ndarray, fill: str 
     return canvas
 
 
-# -- geometric steps: (strength, size in pixels, rng) → [3, 3], coordinates from the centre of the canvas ---------------
+# -- geometric steps: (strength, size in pixels, rng) → [3, 3], coordinates from the centre of the canvas -------------
 
 
 def _flip(probability: float, size: int, rng: Draw) -> np.ndarray:
@@ -98,7 +98,7 @@ def _shifted(x: float, y: float) -> np.ndarray:
     return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
 
 
-# -- photometric steps: (strength, rng) → [4, 4] ------------------------------------------------------------------------
+# -- photometric steps: (strength, rng) → [4, 4] ---------------------------------------------------------------------
 
 
 def _brightness(share: float, rng: Draw) -> np.ndarray:
@@ -135,9 +135,18 @@ def _coloured(rgb: np.ndarray, offset: float = 0.0) -> np.ndarray:
 
 
 GEOMETRIC: dict[str, Callable[[float, int, Draw], np.ndarray]] = {
-    "flip": _flip, "rotation": _rotation, "shear": _shear, "zoom": _zoom, "shift": _shift, "crop": _crop,
-}  # fmt: skip
+    "flip": _flip,
+    "rotation": _rotation,
+    "shear": _shear,
+    "zoom": _zoom,
+    "shift": _shift,
+    "crop": _crop,
+}
 PHOTOMETRIC: dict[str, Callable[[float, Draw], np.ndarray]] = {
-    "brightness": _brightness, "contrast": _contrast, "saturation": _saturation, "hue": _hue, "grey": _grey,
-}  # fmt: skip
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "saturation": _saturation,
+    "hue": _hue,
+    "grey": _grey,
+}
 _OFF = {"crop": 1.0}

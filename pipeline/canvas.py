@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 SMALLEST = 8  # pixels; what is smaller shows no face
+FRACTION_FROM = 400  # pixels of the shorter side: below, decoding at a fraction saves no time worth its difference
 WHOLE = (math.nan,) * 4  # the box that stands for the whole picture
 _EXIF_ORIENTATION = 0x0112
 
@@ -42,8 +43,8 @@ def canvas(content: tf.Tensor, box: tf.Tensor, orientation: tf.Tensor, size: int
 
     box: float [4], x y w h of the face in pixels of the upright picture, or NaN for the whole picture, which is then
     squeezed into the square. With a box, the square around it with `margin` (share of its longer side) on every side
-    is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). A JPEG is decoded at 1/2, 1/4
-    or 1/8 where what is cut out still has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures
+    is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). A JPEG of FRACTION_FROM
+    pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures
     become RGB; transparency is dropped.
     """
     full, picture = _decode(content, _cut_side(box, margin), size)
@@ -72,6 +73,7 @@ def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, 
         full = tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.float32)
         needed = tf.where(tf.math.is_nan(side), tf.reduce_min(full), side)
         power = tf.clip_by_value(tf.math.floor(tf.math.log(needed / size) / math.log(2)), 0, 3)
+        power = tf.where(tf.reduce_min(full) < FRACTION_FROM, 0.0, power)
         # INTEGER_ACCURATE is what OpenCV and PIL decode to; TensorFlow's default differs by up to 7 levels.
         branches = [
             lambda ratio=ratio: tf.io.decode_jpeg(content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")

@@ -149,12 +149,24 @@ class Classes:
 
     def __post_init__(self) -> None:
         _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
-        _check(len(set(self.classes)) == len(self.classes) >= 2, f"classes of {self.name}",
-               "two or more different names", self.classes)
-        _check(len(self.class_weights) in (0, len(self.classes)), f"class_weights of {self.name}",
-               f"{len(self.classes)} factors, one per class", self.class_weights)
-        _check(all(w >= 0 for w in self.class_weights) and (not self.class_weights or any(self.class_weights)),
-               f"class_weights of {self.name}", "at least 0, and not all 0", self.class_weights)
+        _check(
+            len(set(self.classes)) == len(self.classes) >= 2,
+            f"classes of {self.name}",
+            "two or more different names",
+            self.classes,
+        )
+        _check(
+            len(self.class_weights) in (0, len(self.classes)),
+            f"class_weights of {self.name}",
+            f"{len(self.classes)} factors, one per class",
+            self.class_weights,
+        )
+        _check(
+            all(w >= 0 for w in self.class_weights) and (not self.class_weights or any(self.class_weights)),
+            f"class_weights of {self.name}",
+            "at least 0, and not all 0",
+            self.class_weights,
+        )
         _check_share(f"label_smoothing of {self.name}", self.label_smoothing)
 
 
@@ -282,8 +294,9 @@ class Schedule:
     def __post_init__(self) -> None:
         _check(self.warmup >= 0, "schedule warmup", "at least 0 epochs", self.warmup)
         if self.name == "exponential":
-            _check(self.decay is not None and 0 < self.decay <= 1, "schedule decay", "above 0 and at most 1",
-                   self.decay)
+            _check(
+                self.decay is not None and 0 < self.decay <= 1, "schedule decay", "above 0 and at most 1", self.decay
+            )
         else:
             _check(self.decay is None, "schedule decay", "left out unless the schedule is exponential", self.decay)
 
@@ -331,10 +344,18 @@ class Stage:
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _check(self.early_stopping is None or self.early_stopping >= 1, "early_stopping", "at least 1 epoch",
-               self.early_stopping)
-        _check(self.keep == "last" or self.keep.startswith("val_"), "keep",
-               "`last` or a column of history.csv that begins with val_", self.keep)
+        _check(
+            self.early_stopping is None or self.early_stopping >= 1,
+            "early_stopping",
+            "at least 1 epoch",
+            self.early_stopping,
+        )
+        _check(
+            self.keep == "last" or self.keep.startswith("val_"),
+            "keep",
+            "`last` or a column of history.csv that begins with val_",
+            self.keep,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The two ways in which a command ends without its result; both are told to the user in a line, never as a traceback."""
+"""The two ways in which a command ends without its result: each is told in a line, never as a traceback."""
 
 import difflib
 from collections.abc import Iterable

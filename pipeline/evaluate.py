@@ -14,8 +14,9 @@ import pandas as pd
 from pipeline import datasets, inputs, manifests, metrics, plots, runs, splits, targets
 from pipeline.config import Data, Target
 from pipeline.errors import RequestError
+from pipeline.machine import set_up
+from pipeline.objective import Judged, judge
 from pipeline.runs import Run
-from pipeline.train import Judged, judge, set_up
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
         raise RequestError(f"the {split} split of {data.name} is empty: nothing to evaluate")
     judged_targets = [target for target in experiment.targets if target.name in rows]
     if not judged_targets:
-        raise RequestError(f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}")
+        raise RequestError(
+            f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}"
+        )
     network = keras.saving.load_model(run.model, compile=False)
     canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
     judged = judge(network, judged_targets, canvases)

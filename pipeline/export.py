@@ -49,8 +49,9 @@ def _archive(network: keras.Model, experiment: Experiment) -> keras.export.Expor
         whole, upright = tf.constant(WHOLE), tf.constant(1)
         pictures = tf.map_fn(
             lambda one: tf.ensure_shape(canvas(one, whole, upright, size, margin=0.0), (size, size, 3)),
-            content, fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
-        )  # fmt: skip
+            content,
+            fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
+        )
         return answers(pictures)
 
     archive = keras.export.ExportArchive()

@@ -124,7 +124,7 @@ def _room_for(count: int, size: int, cache: Cache) -> tuple[np.ndarray | None, s
     if needed <= cache.memory * psutil.virtual_memory().total:
         return np.empty(shape, np.uint8), "memory"
     if needed <= cache.disk * shutil.disk_usage(tempfile.gettempdir()).free:
-        return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape), "disk"  # noqa: SIM115 memmap owns it
+        return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape), "disk"
     return None, "nowhere"
 
 
@@ -151,7 +151,7 @@ def _numpy(function: object, arguments: list[tf.Tensor], shape: tuple[int | None
 
 def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
     """path and reason of rows whose canvas could not be made, found by trying again one by one."""
-    paths, boxes = _files(rows)
+    _, boxes = _files(rows)
     reasons = [_reason(path, box, size, margin) for path, box in zip(rows["path"], boxes, strict=True)]
     return pd.DataFrame({"path": rows["path"].tolist(), "reason": reasons}, dtype="str")
 
@@ -167,7 +167,9 @@ def _reason(path: str, box: tf.Tensor, size: int, margin: float) -> str:
     except ValueError as error:
         return str(error)
     except tf.errors.OpError as error:
-        return f"damaged or of an unknown format ({error.message.splitlines()[0].partition('} ')[2] or 'cannot decode'})"
+        return (
+            f"damaged or of an unknown format ({error.message.splitlines()[0].partition('} ')[2] or 'cannot decode'})"
+        )
     return "could not be read the first time"
 
 

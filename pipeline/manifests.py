@@ -13,8 +13,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from pipeline.errors import RequestError
 
@@ -69,8 +71,13 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
         raise RequestError(f"{source}: none of the {len(rows)} listed pictures is there{example}; check --root")
     if not there.all():
         gone = rows["path"][~there]
-        log.warning("%s: %d of %d listed pictures are not there and are left out, the first is %s",
-                    source, len(gone), len(rows), gone.iloc[0])  # fmt: skip
+        log.warning(
+            "%s: %d of %d listed pictures are not there and are left out, the first is %s",
+            source,
+            len(gone),
+            len(rows),
+            gone.iloc[0],
+        )
     return rows[there].reset_index(drop=True)
 
 
@@ -79,8 +86,14 @@ def known(values: pd.Series, allowed: Iterable[str], source: str) -> pd.Series:
     values = values.astype("str").str.strip()
     strange = values.notna() & (values != "") & ~values.isin(list(allowed))
     if strange.any():
-        log.warning("%s: %d labels are none of %s and count as unknown, the first is %r in row %d", source,
-                    strange.sum(), ", ".join(allowed), values[strange].iloc[0], strange.idxmax() + 1)  # fmt: skip
+        log.warning(
+            "%s: %d labels are none of %s and count as unknown, the first is %r in row %d",
+            source,
+            strange.sum(),
+            ", ".join(allowed),
+            values[strange].iloc[0],
+            strange.idxmax() + 1,
+        )
     return values.where(values.isin(list(allowed)))
 
 
@@ -90,8 +103,14 @@ def years(values: pd.Series, source: str) -> pd.Series:
     numbers = numbers.where(numbers.between(0, OLDEST))
     strange = numbers.isna() & values.notna() & (values.astype(str).str.strip() != "")
     if strange.any():
-        log.warning("%s: %d ages are no number from 0 to %d and count as unknown, the first is %r in row %d", source,
-                    strange.sum(), OLDEST, values[strange].iloc[0], strange.idxmax() + 1)  # fmt: skip
+        log.warning(
+            "%s: %d ages are no number from 0 to %d and count as unknown, the first is %r in row %d",
+            source,
+            strange.sum(),
+            OLDEST,
+            values[strange].iloc[0],
+            strange.idxmax() + 1,
+        )
     return numbers
 
 
@@ -99,6 +118,22 @@ def content_hashes(paths: Sequence[str]) -> list[str]:
     """sha256 of each file's bytes, in hexadecimal; equal pictures have equal hashes on any machine."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(), paths))
+
+
+def perceptual_hashes(paths: Sequence[str]) -> np.ndarray:
+    """uint64 of each picture that can be read: pictures that look alike differ in few bits (pHash, by ImageHash)."""
+    with ThreadPoolExecutor() as pool:
+        hashes = [digest for digest in pool.map(_perceptual_hash, paths) if digest is not None]
+    return np.array(hashes, np.uint64)
+
+
+def _perceptual_hash(path: str) -> np.uint64 | None:
+    try:
+        with Image.open(path) as picture:
+            picture.draft("L", (64, 64))  # a large JPEG is decoded at a fraction of its size
+            return np.packbits(imagehash.phash(picture).hash).view(np.uint64)[0]
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None  # what cannot be read is rejected, with its reason, where canvases are made
 
 
 def groups(rows: pd.DataFrame) -> pd.Series:

@@ -99,5 +99,7 @@ def _check_names(names: tuple[str, ...], trunk: keras.Model, wanted: Sequence[Ta
     layers = [layer.name for layer in leaves(trunk)] + [target.name for target in wanted]
     for name in names:
         if name not in (HEAD, ALL) and not any(layer.startswith(name) for layer in layers):
-            raise RequestError(f"train {name!r} is no layer of {trunk.name}: expected head, all, or the beginning of "
-                               f"layer names such as {', '.join(layers[1:4])}")  # fmt: skip
+            raise RequestError(
+                f"train {name!r} is no layer of {trunk.name}: expected head, all, or the beginning of "
+                f"layer names such as {', '.join(layers[1:4])}"
+            )

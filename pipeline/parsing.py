@@ -66,7 +66,9 @@ def override(experiment: Experiment, arguments: Sequence[str], short: Sequence[s
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
-                tyro.conf.AvoidSubcommands[Experiment], prog="python -m pipeline train", default=experiment,
+                tyro.conf.AvoidSubcommands[Experiment],
+                prog="python -m pipeline train",
+                default=experiment,
                 args=list(arguments),
             )
     except SystemExit as stop:

@@ -20,9 +20,13 @@ from pipeline.runs import Run
 
 
 def figures(
-    run: Run, results: dict[str, Any], rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str, np.ndarray],
+    run: Run,
+    results: dict[str, Any],
+    rows: pd.DataFrame,
+    wanted: Sequence[Target],
+    answers: dict[str, np.ndarray],
     suffix: str,
-) -> None:  # fmt: skip
+) -> None:
     """curves.png of the history, and for each target of one evaluation its confusion matrix or predicted over true."""
     (run.path / "figures").mkdir(exist_ok=True)
     _save(run, "curves", curves(run.history))
@@ -31,19 +35,25 @@ def figures(
         kind = targets.of(target)
         found = results["targets"][target.name]
         if kind.classes:
-            figure = confusion_matrix(np.array(found["confusion"]), kind.classes, f"{target.name}, {_headline(found)}{note}")
+            figure = confusion_matrix(
+                np.array(found["confusion"]), kind.classes, f"{target.name}, {_headline(found)}{note}"
+            )
             _save(run, f"confusion_{target.name}{suffix}", figure)
         else:
-            figure = predicted_over_true(rows[target.name].to_numpy(float), answers[target.name], target, _headline(found) + note)
+            figure = predicted_over_true(
+                rows[target.name].to_numpy(float), answers[target.name], target, _headline(found) + note
+            )
             _save(run, f"predicted_{target.name}{suffix}", figure)
 
 
 def curves(history: pd.DataFrame) -> Figure:
     """Loss and each followed metric over all epochs, training and validation; stages are parted by a line."""
-    shown = [name for name in history if f"val_{name}" in history]
+    shown = sorted((n for n in history if f"val_{n}" in history), key=lambda n: n != "loss")
     columns = min(len(shown), 3)
     lines = -(-len(shown) // columns) if columns else 1
-    figure, axes = plt.subplots(lines, max(columns, 1), figsize=(4.2 * max(columns, 1), 3 * lines), squeeze=False)
+    figure, axes = plt.subplots(
+        lines, max(columns, 1), figsize=(4.2 * max(columns, 1), 3 * lines), squeeze=False, layout="constrained"
+    )
     epochs = np.arange(1, len(history) + 1)
     borders = np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]) + 1.5
     for axis, name in zip(axes.flat, shown or ["loss"], strict=False):
@@ -55,7 +65,7 @@ def curves(history: pd.DataFrame) -> Figure:
         axis.set(title=name.replace("_", " "), xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
-    for axis in list(axes.flat)[max(len(shown), 1):]:
+    for axis in list(axes.flat)[max(len(shown), 1) :]:
         axis.remove()
     axes.flat[0].legend()
     return figure
@@ -68,9 +78,13 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        axis.text(column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black")
+        axis.text(
+            column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black"
+        )
     ticks = range(len(classes))
-    axis.set_xticks(ticks, classes, rotation=45 if len(classes) > 3 else 0, ha="right" if len(classes) > 3 else "center")
+    axis.set_xticks(
+        ticks, classes, rotation=45 if len(classes) > 3 else 0, ha="right" if len(classes) > 3 else "center"
+    )
     axis.set_yticks(ticks, classes)
     axis.set(xlabel="predicted", ylabel="true", title=title)
     return figure
@@ -82,7 +96,9 @@ def predicted_over_true(true: np.ndarray, predicted: np.ndarray, target: Target,
     axis.scatter(true, predicted, s=8, alpha=0.4, edgecolors="none")
     low, high = np.nanmin([true, predicted]), np.nanmax([true, predicted])
     axis.plot([low, high], [low, high], color="grey", linestyle=":")
-    axis.set(xlabel=f"true {target.name} ({target.unit})", ylabel=f"predicted {target.name} ({target.unit})", title=title)
+    axis.set(
+        xlabel=f"true {target.name} ({target.unit})", ylabel=f"predicted {target.name} ({target.unit})", title=title
+    )
     axis.set_aspect("equal")
     axis.grid(alpha=0.3)
     return figure

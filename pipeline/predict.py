@@ -64,7 +64,9 @@ class Predictor:
         if not classes:
             return pd.DataFrame({f"{name}_predicted": answers})
         best = np.array(classes)[answers.argmax(axis=1)]
-        return pd.DataFrame({f"{name}_predicted": best} | {f"{name}_p_{c}": answers[:, i] for i, c in enumerate(classes)})
+        return pd.DataFrame(
+            {f"{name}_predicted": best} | {f"{name}_p_{c}": answers[:, i] for i, c in enumerate(classes)}
+        )
 
 
 def _content(path: str | Path) -> bytes | str:
@@ -121,5 +123,7 @@ def _saved_model(path: Path) -> Path:
             if not (folder / "assets.extra" / "labels.json").is_file():
                 raise RequestError(f"{folder} is a SavedModel of something else: it has no assets.extra/labels.json")
             return folder
-    raise RequestError(f"{path} is neither a SavedModel nor a run with one: make it with "
-                       f"`python -m pipeline export RUN --format saved_model`")  # fmt: skip
+    raise RequestError(
+        f"{path} is neither a SavedModel nor a run with one: make it with "
+        f"`python -m pipeline export RUN --format saved_model`"
+    )

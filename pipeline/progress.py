@@ -17,9 +17,15 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 def bar() -> Progress:
     """A bar with a description, counts, a note and the time left."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"), console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
@@ -31,7 +37,7 @@ def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
             progress.advance(task)
 
 
-def minutes(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A duration as a person says it: `40 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
@@ -42,11 +48,11 @@ def minutes(seconds: float) -> str:
 
 
 class EpochBar:
-    """The bar of one epoch of a stage: steps, images/s, time left and the running loss."""
+    """The bar of one epoch: steps, images/s, time left and the running loss."""
 
-    def __init__(self, stage: str, epoch: int, epochs: int, steps: int, batch_size: int) -> None:
+    def __init__(self, what: str, steps: int, batch_size: int) -> None:
         self.progress, self.batch_size = bar(), batch_size
-        self.task = self.progress.add_task(f"{stage} {epoch + 1}/{epochs}", total=steps, note="")
+        self.task = self.progress.add_task(what, total=steps, note="")
 
     def __enter__(self) -> Self:
         self.progress.start()

@@ -17,7 +17,9 @@ def table(results: dict[str, Any]) -> str:
     for name, found in results["targets"].items():
         for metric, value in found.items():
             if metric not in ("interval", "confusion", "count"):
-                shown.add_row(name, metric, _number(value), " to ".join(map(_number, found["interval"].get(metric, ()))))
+                shown.add_row(
+                    name, metric, _number(value), " to ".join(map(_number, found["interval"].get(metric, ())))
+                )
         shown.add_section()
     text = io.StringIO()
     Console(file=text, width=100).print(shown)

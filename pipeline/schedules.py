@@ -35,8 +35,12 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         return ops.ones_like(after)
 
     def get_config(self) -> dict[str, object]:
-        return {"base": self.base, "schedule": self.schedule, "steps": self.steps,
-                "steps_per_epoch": self.steps_per_epoch}  # fmt: skip
+        return {
+            "base": self.base,
+            "schedule": self.schedule,
+            "steps": self.steps,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
 
 
 def make_optimizer(how: config.Optimizer, steps: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -16,6 +16,8 @@ from pipeline import manifests
 from pipeline.config import OfficialSplit, RandomSplit, Split
 from pipeline.errors import RequestError
 
+NEAR = 4  # bits of 64; different faces of FairFace differ in 6 and more, with very few exceptions
+
 
 def assign(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
     """The rows with `split` set to train, val or test.
@@ -34,12 +36,17 @@ def limit(rows: pd.DataFrame, count: int | None) -> pd.DataFrame:
 
 
 def leaks(rows: pd.DataFrame, split: str) -> dict[str, int]:
-    """How many rows of `split` have their subject, or their very bytes, among the training rows."""
+    """How many rows of `split` have their subject, their very bytes, or nearly their picture among the training rows.
+
+    Near duplicates are pictures whose perceptual hashes differ in at most NEAR of 64 bits; duplicates are among them.
+    """
     train, judged = rows[rows["split"] == "train"], rows[rows["split"] == split]
     shared = judged["subject"].notna() & judged["subject"].isin(train["subject"].dropna())
-    seen = set(manifests.content_hashes(train["path"].tolist()))
-    copies = sum(digest in seen for digest in manifests.content_hashes(judged["path"].tolist()))
-    return {"subjects": int(shared.sum()), "duplicates": copies}
+    return {
+        "subjects": int(shared.sum()),
+        "duplicates": int(np.isin(*map(manifests.content_hashes, (judged["path"], train["path"]))).sum()),
+        "near_duplicates": _near(*map(manifests.perceptual_hashes, (judged["path"], train["path"]))),
+    }
 
 
 def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
@@ -64,6 +71,11 @@ def _random(rows: pd.DataFrame, split: RandomSplit) -> pd.Series:
     shares = np.array([_share(group) for group in groups])
     bounds = np.searchsorted([split.test, split.test + split.val], shares, side="right")
     return pd.Series(np.array(["test", "val", "train"])[bounds], index=rows.index, dtype="str")
+
+
+def _near(judged: np.ndarray, train: np.ndarray) -> int:
+    """How many of some hashes have one of the others at most NEAR bits away."""
+    return sum(bool((np.bitwise_count(train ^ one) <= NEAR).any()) for one in judged)
 
 
 def _share(text: str) -> float:

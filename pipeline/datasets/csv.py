@@ -32,14 +32,14 @@ def targets(
         found.append(Binary("gender"))
     found += [_class_target(table, name) for name in ("age_group", *(classes or ())) if name in table]
     if not found:
-        raise RequestError(f"{root}: nothing to learn; expected a column age, gender or age_group, or --stages.0.data."
-                           f"classes with class columns; its columns are {', '.join(table.columns)}")  # fmt: skip
+        raise RequestError(
+            f"{root}: nothing to learn; expected a column age, gender or age_group, or --stages.0.data."
+            f"classes with class columns; its columns are {', '.join(table.columns)}"
+        )
     return tuple(found)
 
 
-def split(
-    root: str | None, columns: dict[str, str] | None = None, classes: tuple[str, ...] | None = None
-) -> Split:
+def split(root: str | None, columns: dict[str, str] | None = None, classes: tuple[str, ...] | None = None) -> Split:
     """The file's own split where it has one."""
     return OfficialSplit() if "split" in _read(root, columns or {}) else RandomSplit(test=0.1, val=0.1)
 
@@ -83,8 +83,10 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
         table = manifests.read_csv(path, [])
     table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "path" not in table:
-        raise RequestError(f"{path} has no column 'path' (the picture's file); its columns are "
-                           f"{', '.join(table.columns)}; another name is mapped by --stages.0.data.columns path NAME")  # fmt: skip
+        raise RequestError(
+            f"{path} has no column 'path' (the picture's file); its columns are "
+            f"{', '.join(table.columns)}; another name is mapped by --stages.0.data.columns path NAME"
+        )
     return table
 
 

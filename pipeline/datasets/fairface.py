@@ -36,12 +36,14 @@ def load(root: str | None) -> pd.DataFrame:
         ages = table["age"].str.strip()
         ages = ages.str.lower().map(_DATES).fillna(ages)
         parts.append(
-            pd.DataFrame({
-                "path": [str(folder / file.strip()) for file in table["file"]],
-                "split": split,
-                "age_group": manifests.known(ages, AGES, name),
-                "gender": manifests.known(table["gender"].str.lower(), ("female", "male"), name),
-                "race": table["race"],
-            })
+            pd.DataFrame(
+                {
+                    "path": [str(folder / file.strip()) for file in table["file"]],
+                    "split": split,
+                    "age_group": manifests.known(ages, AGES, name),
+                    "gender": manifests.known(table["gender"].str.lower(), ("female", "male"), name),
+                    "race": table["race"],
+                }
+            )
         )
     return pd.concat(parts, ignore_index=True)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 TARGETS = (Regression("age"), Binary("gender"))
 
-_NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+)\.(jpg|jpeg|png)(\.chip\.jpg)?", re.I)
+_NAME = re.compile(
+    r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+)\.(jpg|jpeg|png)(\.chip\.jpg)?", re.I
+)
 _RACES = ("white", "black", "asian", "indian", "other")
 _KNOWN_BAD = {  # four names without all their parts, and what they should say
     "61_1_20170109142408075": (61.0, "female"),
@@ -49,13 +51,18 @@ def load(root: str | None, split_lists: tuple[str, str] | None = None) -> pd.Dat
     labels = {path: _labels(path.name) for path in files}
     strange = [path for path, label in labels.items() if label is None]
     if files and len(strange) == len(files):
-        raise RequestError(f"{folder}: no picture is named like UTKFace's <age>_<gender>_<race>_<time>.jpg, "
-                           f"the first is {strange[0].name}")  # fmt: skip
+        raise RequestError(
+            f"{folder}: no picture is named like UTKFace's <age>_<gender>_<race>_<time>.jpg, "
+            f"the first is {strange[0].name}"
+        )
     if not files:
         raise RequestError(f"{folder} holds no pictures: expected UTKFace's <age>_<gender>_<race>_<time>.jpg files")
     if strange:
-        log.warning("utkface: %d names are not <age>_<gender>_<race>_<time>.jpg and are left out, the first is %s",
-                    len(strange), strange[0].name)  # fmt: skip
+        log.warning(
+            "utkface: %d names are not <age>_<gender>_<race>_<time>.jpg and are left out, the first is %s",
+            len(strange),
+            strange[0].name,
+        )
     rows = [(str(path), *label) for path, label in labels.items() if label is not None]
     table = pd.DataFrame(rows, columns=["path", "age", "gender", "race"])
     table["subject"] = manifests.content_hashes(table["path"].tolist())

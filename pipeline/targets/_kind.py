@@ -64,8 +64,3 @@ class Kind:
     def _numbers(self, column: pd.Series) -> pd.Series:
         """Class names → their index; anything else is NaN."""
         return column.map({name: i for i, name in enumerate(self.classes)}).astype(float)
-
-
-def weighted_mean(values: Any, weights: Any) -> Any:
-    """Σ wᵢvᵢ / Σ wᵢ, and 0 where nothing has weight. Dividing by the batch size instead would let masked rows count."""
-    return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))

@@ -1,0 +1,84 @@
+"""What training lowers and what judging reports: the losses and metrics of all targets of a network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipeline import inputs, metrics, targets
+from pipeline.config import Target
+
+
+class Trainer(keras.Model):
+    """A network with its objective: Σ weight · (mean loss over the rows whose label is known) + penalties.
+
+    Logs `loss`, and for each target `<name>_loss` and `<name>_<metric>`, means over the known rows of the epoch.
+    """
+
+    def __init__(self, network: keras.Model, wanted: Sequence[Target]) -> None:
+        super().__init__()
+        self.network = network
+        self.kinds = [targets.of(target) for target in wanted]
+        names = [name for kind in self.kinds for name in (f"{kind.name}_loss", f"{kind.name}_{kind.metric}")]
+        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        return self.network(x, training=training)
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True) -> Any:
+        total = sum(self.network.losses)
+        for kind in self.kinds:
+            values = kind.losses(y[kind.name], y_pred[kind.name], self.network)
+            weights = sample_weight[kind.name] * kind.row_weights(y[kind.name])
+            mean = weighted_mean(values, weights)
+            self.means[f"{kind.name}_loss"].update_state(mean, ops.sum(weights))
+            total += kind.target.weight * mean
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        for kind in self.kinds:
+            score = kind.score(y[kind.name], y_pred[kind.name])
+            self.means[f"{kind.name}_{kind.metric}"].update_state(score, sample_weight[kind.name])
+        return self.get_metrics_result()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a network says of some canvases: loss (without penalties), losses, metrics and answers of each target."""
+
+    loss: float
+    losses: dict[str, float]
+    metrics: dict[str, metrics.Metrics]
+    answers: dict[str, np.ndarray]
+    seconds: float
+
+
+def judge(network: keras.Model, wanted: Sequence[Target], canvases: inputs.Canvases) -> Judged:
+    """Answers for every canvas; losses and metrics over all rows whose label is known, weighted as in training.
+
+    The one judgement: validation during training and `evaluate` both call it.
+    """
+    began = time.perf_counter()
+    outputs = network.predict(inputs.judging(canvases), verbose=0)
+    seconds = time.perf_counter() - began
+    losses, found, answers = {}, {}, {}
+    for kind in map(targets.of, wanted):
+        labels, known = kind.encode(canvases.rows[kind.name])
+        values = kind.losses(labels, outputs[kind.name], network)
+        losses[kind.name] = float(weighted_mean(values, known * kind.row_weights(labels)))
+        answers[kind.name] = np.asarray(kind.decode(outputs[kind.name]))
+        rows = known > 0
+        found[kind.name] = kind.measure(labels[rows, 0], answers[kind.name][rows]) if rows.any() else {}
+    loss = sum(target.weight * losses[target.name] for target in wanted)
+    return Judged(loss, losses, found, answers, seconds)
+
+
+def weighted_mean(values: Any, weights: Any) -> Any:
+    """Σ wᵢvᵢ / Σ wᵢ, and 0 where nothing has weight. Dividing by the batch size instead would let masked rows count."""
+    return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))

@@ -1,0 +1,175 @@
+"""Readers on small folders in the true format; the drawn sample on what it promises."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import datasets
+from pipeline.config import Binary, Classes, Data, OfficialSplit, RandomSplit, Regression
+from pipeline.errors import RequestError
+from pipeline.loading import default_experiment
+from tests.conftest import with_stage, write_picture
+
+
+def write_fairface(root: Path, train: str, val: str) -> Path:
+    header = "file,age,gender,race,service_test\n"
+    (root / "fairface_label_train.csv").write_text(header + train)
+    (root / "fairface_label_val.csv").write_text(header + val)
+    for line in (train + val).splitlines():
+        write_picture(root / line.split(",")[0], seed=len(line), size=16)
+    return root
+
+
+def test_fairface_reads_lists_and_mends_spreadsheet_dates(tmp_path: Path) -> None:
+    train = "train/1.jpg,03-Sep,Male,White,TRUE\ntrain/2.jpg,19-Oct,Female,Black,FALSE\ntrain/3.jpg,9-Mar,Male,Indian,FALSE\n"
+    val = "val/1.jpg,more than 70,Female,Latino_Hispanic,TRUE\nval/2.jpg,Oct-19,Male,East Asian,TRUE\n"
+    rows = datasets.load(Data("fairface", root=str(write_fairface(tmp_path, train, val)), split=OfficialSplit(val=0)))
+    assert rows["age_group"].tolist() == ["3-9", "10-19", "3-9", "more than 70", "10-19"]
+    assert rows["gender"].tolist() == ["male", "female", "male", "female", "male"]
+    assert rows["split"].tolist() == ["train"] * 3 + ["test"] * 2
+    assert rows["subject"].isna().all()
+
+
+def test_fairface_counts_what_is_missing_or_strange(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_fairface(
+        tmp_path,
+        "train/1.jpg,20-29,Male,White,TRUE\ntrain/2.jpg,200,Man,White,TRUE\n",
+        "val/1.jpg,0-2,Female,White,TRUE\n",
+    )
+    (root / "val/1.jpg").unlink()
+    with caplog.at_level(logging.WARNING):
+        rows = datasets.load(Data("fairface", root=str(root), split=OfficialSplit(val=0)))
+    assert len(rows) == 2
+    assert rows["age_group"].isna().tolist() == [False, True]
+    assert "1 of 3 listed pictures are not there" in caplog.text
+    assert "'200'" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["fairface_label_train.csv", "fairface_label_val.csv"])
+def test_fairface_without_a_list_names_it(missing: str, tmp_path: Path) -> None:
+    root = write_fairface(tmp_path, "train/1.jpg,20-29,Male,White,TRUE\n", "val/1.jpg,0-2,Female,White,TRUE\n")
+    (root / missing).unlink()
+    with pytest.raises(RequestError, match=missing):
+        datasets.load(Data("fairface", root=str(root)))
+
+
+BAD_NAMES = {
+    "61_1_20170109142408075.jpg.chip.jpg": (61, "female"),
+    "61_3_20170109150557335.jpg.chip.jpg": (61, "female"),
+    "39_1_20170116174525125.jpg.chip.jpg": (39, "male"),
+    "53__0_20170116184028385.jpg": (53, "female"),
+}
+
+
+def test_utkface_reads_names_flat_and_in_parts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = {"part1/25_0_2_20170116174525125.jpg": (25, "male"), "9_1_4_20170109150557335.jpg.chip.jpg": (9, "female")}
+    names |= BAD_NAMES
+    for i, name in enumerate([*names, "strange.jpg"]):
+        write_picture(tmp_path / name, seed=i, size=16)
+    with caplog.at_level(logging.WARNING):
+        rows = datasets.load(Data("utkface", root=str(tmp_path)))
+    found = {str(Path(r.path).relative_to(tmp_path)): (r.age, r.gender) for r in rows.itertuples()}
+    assert found == names
+    assert "1 names" in caplog.text
+
+
+def test_utkface_identical_pictures_are_one_subject(tmp_path: Path) -> None:
+    for i, name in enumerate(["20_0_0_1.jpg", "21_1_0_2.jpg", "30_0_0_3.jpg"]):
+        write_picture(tmp_path / name, seed=i // 2, size=16)
+    assert datasets.load(Data("utkface", root=str(tmp_path)))["subject"].nunique() == 2
+
+
+def test_utkface_published_lists(tmp_path: Path) -> None:
+    for i in range(4):
+        write_picture(tmp_path / "faces" / f"2{i}_0_0_{i}.jpg.chip.jpg", seed=i, size=16)
+    (tmp_path / "train.csv").write_text("filename,age\n20_0_0_0.jpg.chip.jpg,20\n21_0_0_1.jpg.chip.jpg,21\n")
+    (tmp_path / "test.csv").write_text("filename,age\n22_0_0_2.jpg.chip.jpg,22\n")
+    lists = (str(tmp_path / "train.csv"), str(tmp_path / "test.csv"))
+    rows = datasets.load(Data("utkface", root=str(tmp_path / "faces"), split=OfficialSplit(val=0), split_lists=lists))
+    assert dict(zip(rows["age"], rows["split"], strict=True)) == {20: "train", 21: "train", 22: "test"}
+
+
+def write_table(folder: Path, text: str, pictures: int = 4) -> Path:
+    for i in range(pictures):
+        write_picture(folder / f"p{i}.jpg", seed=i, size=16)
+    path = folder / "faces.csv"
+    path.write_text(text)
+    return path
+
+
+def test_csv_offers_the_label_columns_it_has(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "file,Age,gender,split,smile\np0.jpg,20,F,train,yes\np1.jpg,31.5,male,test,no\n")
+    data = Data("csv", root=str(root), columns={"path": "file", "age": "Age"}, classes=("smile",))
+    experiment = datasets.resolve(with_stage(default_experiment("mobilenetv2"), data=data))
+    assert experiment.targets == (Regression("age"), Binary("gender"), Classes("smile", ("no", "yes")))
+    assert isinstance(experiment.stages[0].data.split, OfficialSplit)
+    rows = datasets.load(experiment.stages[0].data)
+    assert rows["age"].tolist() == [20.0, 31.5]
+    assert rows["gender"].tolist() == ["female", "male"]
+
+
+def test_csv_age_groups_are_ordered_by_number(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "path,age_group\np0.jpg,10-19\np1.jpg,3-9\np2.jpg,0-2\n")
+    experiment = datasets.resolve(with_stage(default_experiment("mobilenetv2"), data=Data("csv", root=str(root))))
+    assert experiment.targets == (Classes("age_group", ("0-2", "3-9", "10-19"), ordered=True),)
+    assert isinstance(experiment.stages[0].data.split, RandomSplit)
+
+
+def test_csv_labels_that_cannot_be_right_are_unknown_and_counted(tmp_path: Path, caplog) -> None:
+    text = "path,age,gender\np0.jpg,abc,female\np1.jpg,-3,mail\np2.jpg,400,male\np3.jpg,44,\n"
+    with caplog.at_level(logging.WARNING):
+        rows = datasets.load(Data("csv", root=str(write_table(tmp_path, text))))
+    assert rows["age"].isna().tolist() == [True, True, True, False]
+    assert rows["gender"].isna().tolist() == [False, True, False, True]
+    assert "3 ages" in caplog.text
+    assert "'mail'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("file,age\np0.jpg,3\n", "no column 'path'"), ("path,height\np0.jpg,3\n", "nothing to learn"), ("", "faces.csv")],
+)
+def test_csv_that_cannot_be_used_says_what_is_missing(text: str, said: str, tmp_path: Path) -> None:
+    data = Data("csv", root=str(write_table(tmp_path, text)))
+    with pytest.raises(RequestError, match=said):
+        datasets.resolve(with_stage(default_experiment("mobilenetv2"), data=data))
+
+
+def test_an_option_that_a_dataset_does_not_take_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="fairface has no option 'columns'"):
+        datasets.load(Data("fairface", root=str(tmp_path), columns={"path": "file"}))
+
+
+def test_pictures_that_are_all_gone_are_an_error(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "path,age\nx.jpg,3\ny.jpg,4\n")
+    with pytest.raises(RequestError, match="none of the 2 listed pictures"):
+        datasets.load(Data("csv", root=str(root)))
+
+
+def test_sample_is_the_same_from_the_same_seed(tmp_path: Path) -> None:
+    from pipeline.datasets import sample
+
+    first, again = sample.load(tmp_path / "a", count=30), sample.load(tmp_path / "b", count=30)
+    pd.testing.assert_frame_equal(first.drop(columns="path"), again.drop(columns="path"))
+    assert [Path(p).read_bytes() for p in first["path"]] == [Path(p).read_bytes() for p in again["path"]]
+    assert not first.drop(columns="path").equals(sample.load(tmp_path / "c", count=30, seed=1).drop(columns="path"))
+
+
+def test_sample_refuses_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(RequestError, match=str(tmp_path)):
+        datasets.load(Data("sample", root=str(tmp_path)))
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_sample_has_persons_labels_and_attributes(faces: Path) -> None:
+    rows = datasets.load(Data("sample", root=str(faces)))
+    classes = [name for name in rows if name not in ("path", "split", "subject", "age", "gender", "x", "y", "w", "h")]
+    assert set(rows["gender"]) == {"female", "male"}
+    assert rows["age"].between(0, 100).all()
+    assert rows["subject"].nunique() < len(rows)
+    assert len(classes) == 6

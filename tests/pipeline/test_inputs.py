@@ -1,0 +1,87 @@
+"""Canvases kept or made again, what is left out and why, and the order of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import inputs, manifests
+from pipeline.config import Augment, Cache
+from pipeline.errors import WorkError
+from tests.conftest import write_picture
+
+EVERYWHERE = {"memory": Cache(), "disk": Cache(memory=0.0), "nowhere": Cache(memory=0.0, disk=0.0)}
+
+
+def rows_of(folder: Path, count: int) -> pd.DataFrame:
+    paths = [str(write_picture(folder / f"{i}.jpg", seed=i)) for i in range(count)]
+    return manifests.complete(pd.DataFrame({"path": paths}), "test")
+
+
+@pytest.mark.parametrize("kept", EVERYWHERE)
+def test_canvases_are_the_same_wherever_they_are_kept(kept: str, tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, 12)
+    canvases = inputs.make_canvases(rows, 32, 0.4, EVERYWHERE[kept], "test")
+    reference = inputs.make_canvases(rows, 32, 0.4, Cache(), "test")
+    assert canvases.kept == kept
+    for ours, theirs in zip(inputs.judging(canvases, 5), inputs.judging(reference, 5), strict=True):
+        assert np.array_equal(ours["image"], theirs["image"])
+
+
+def batches(canvases: inputs.Canvases, epoch: int, how: Augment = Augment(), seed: int = 0) -> list[np.ndarray]:
+    labels = {"row": np.arange(len(canvases), dtype=np.float32)[:, None]}
+    known = {"row": np.ones(len(canvases), np.float32)}
+    return [
+        (x["image"].numpy(), y["row"].numpy()[:, 0])
+        for x, y, _ in inputs.training(canvases, labels, known, 4, how, seed, epoch)
+    ]
+
+
+def test_an_epoch_shows_every_row_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    canvases = inputs.make_canvases(rows_of(tmp_path, 12), 32, 0.4, Cache(), "test")
+    first, again, second = (np.concatenate([y for _, y in batches(canvases, epoch)]) for epoch in (0, 0, 1))
+    assert sorted(first) == list(range(12))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second)
+
+
+def test_pictures_go_with_their_labels(tmp_path: Path) -> None:
+    canvases = inputs.make_canvases(rows_of(tmp_path, 8), 32, 0.4, Cache(), "test")
+    in_order = np.concatenate([batch["image"] for batch in inputs.judging(canvases)])
+    for pictures, numbers in batches(canvases, 0):
+        assert np.array_equal(pictures, in_order[numbers.astype(int)])
+
+
+@pytest.mark.parametrize("kept", EVERYWHERE)
+def test_augmentation_is_repeatable_and_changes_with_the_epoch(kept: str, tmp_path: Path) -> None:
+    canvases = inputs.make_canvases(rows_of(tmp_path, 8), 32, 0.4, EVERYWHERE[kept], "test")
+    how = Augment(rotation=20, brightness=0.3)
+    one, two, other = (batches(canvases, epoch, how)[0][0] for epoch in (0, 0, 1))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_unreadable_pictures_are_left_out_with_their_reason(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, 60)
+    good = Path(rows["path"][1]).read_bytes()
+    Path(rows["path"][3]).write_bytes(good[: len(good) // 2])
+    Path(rows["path"][7]).write_bytes(b"")
+    Path(rows["path"][9]).unlink()
+    canvases = inputs.make_canvases(rows, 32, 0.4, Cache(), "train")
+    assert canvases.rejected["path"].tolist() == rows["path"][[3, 7, 9]].tolist()
+    assert [
+        word in reason for word, reason in zip(("damaged", "empty", "gone"), canvases.rejected["reason"], strict=True)
+    ]
+    assert canvases.rows["path"].tolist() == rows["path"].drop([3, 7, 9]).tolist()
+    assert len(np.concatenate([batch["image"] for batch in inputs.judging(canvases)])) == 57
+
+
+def test_too_many_unreadable_pictures_stop_the_work(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, 20)
+    for path in rows["path"][:2]:
+        Path(path).write_bytes(b"<html>not found</html>")
+    with pytest.raises(WorkError, match=r"2 of 20 train pictures .*0\.jpg \(not a readable picture\)"):
+        inputs.make_canvases(rows, 32, 0.4, Cache(), "train")

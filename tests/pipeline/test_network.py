@@ -1,0 +1,94 @@
+"""What trains and what does not; how weights pass on."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.config import Binary, Convolution, Head, Model, Regression
+from pipeline.errors import RequestError
+from pipeline.network import build_network, hand_over, leaves
+from pipeline.objective import Trainer
+
+LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
+TARGETS = (Regression("age"), Binary("gender"))
+
+
+def trained_step(train: str | tuple[str, ...], model: str = "mobilenetv2") -> tuple[dict, dict]:
+    """All weights by path before and after one step."""
+    keras.utils.set_random_seed(1)
+    network = build_network(Model(model, weights="none", image_size=32), TARGETS, LABELS, train)
+    before = {v.path: np.array(v) for v in network.variables if "seed" not in v.path}
+    trainer = Trainer(network, TARGETS)
+    trainer.compile("sgd")
+    rng = np.random.default_rng(0)
+    y = {"age": rng.uniform(10, 70, (8, 1)).astype("float32"), "gender": rng.integers(0, 2, (8, 1)).astype("float32")}
+    known = {name: np.ones(8, "float32") for name in y}
+    trainer.train_on_batch({"image": rng.integers(0, 256, (8, 32, 32, 3))}, y, known)
+    return before, {v.path: np.array(v) for v in network.variables if "seed" not in v.path}
+
+
+def changed(train: str | tuple[str, ...]) -> set[str]:
+    before, after = trained_step(train)
+    return {path for path in before if not np.array_equal(before[path], after[path])}
+
+
+def test_a_frozen_trunk_does_not_move_moving_statistics_included() -> None:
+    moved = changed("head")
+    assert moved
+    assert all(path.startswith(("age", "gender", "head")) for path in moved)
+
+
+def test_named_layers_train_and_others_keep_their_statistics() -> None:
+    moved = changed(("head", "block_16", "Conv_1"))
+    assert any("block_16" in path for path in moved)
+    assert all(path.startswith(("age", "gender", "head")) or "block_16" in path or "Conv_1" in path for path in moved)
+
+
+def test_everything_trains() -> None:
+    moved = changed("all")
+    assert any("Conv1/" in path for path in moved)
+    assert any("moving_mean" in path for path in moved)
+
+
+def test_a_name_that_is_no_layer_is_refused() -> None:
+    with pytest.raises(RequestError, match="layer4"):
+        build_network(Model("mobilenetv2", weights="none", image_size=32), TARGETS, LABELS, ("layer4",))
+
+
+def test_batch_norm_momentum_is_the_experiments() -> None:
+    network = build_network(
+        Model("mobilenetv2", weights="none", image_size=32, batch_norm_momentum=0.8), TARGETS, LABELS
+    )
+    norms = [layer for layer in leaves(network) if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {norm.momentum for norm in norms} == {0.8}
+
+
+def test_weights_pass_on_by_name_across_different_heads() -> None:
+    model = Model("shared_trunk", weights="none", image_size=32)
+    source = build_network(model, TARGETS, LABELS)
+    network = build_network(model, (Binary("gender"),), LABELS)
+    assert hand_over(source, network) == []
+    for layer in leaves(network):
+        theirs = next(other for other in leaves(source) if other.name == layer.name)
+        for a, b in zip(layer.get_weights(), theirs.get_weights(), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_cz4042_head_has_the_reports_parameters() -> None:
+    """MobileNetV2 frozen, pooling, batch norm after it and after each of 1024-512-512: 2,264,640 are not trainable."""
+    head = Head(units=(1024, 512, 512), batch_norm=True)
+    model = Model("mobilenetv2", weights="none", image_size=224, head=head)
+    network = build_network(model, (Binary("gender"),), LABELS, "head")
+    assert sum(int(np.prod(w.shape)) for w in network.non_trainable_weights) == 2_264_640
+
+
+def test_a_branch_of_its_own_takes_the_place_of_the_shared_head() -> None:
+    branch = Head(convolutions=(Convolution(8, 3, pool=2, batch_norm=True),), pool="flatten", units=(4,))
+    model = Model("shared_trunk", weights="none", image_size=32, head=Head(units=(16,)))
+    network = build_network(model, (Regression("age", head=branch), Binary("gender")), LABELS)
+    names = {layer.name for layer in network.layers}
+    assert {"age_conv1", "age_conv1_norm", "age_dense1", "head_dense1"} <= names
+    assert network.get_layer("gender").kernel.shape == (16, 1)
+    assert network.get_layer("age_standardized").kernel.shape == (4, 1)

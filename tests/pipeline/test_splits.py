@@ -1,0 +1,107 @@
+"""Who is in which split: never in two, always the same, and what leaks is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline import splits
+from pipeline.config import OfficialSplit, RandomSplit
+from pipeline.errors import RequestError
+from tests.conftest import write_picture
+
+
+def people(subjects: list[str], **columns: object) -> pd.DataFrame:
+    paths = [f"root/{i}.jpg" for i in range(len(subjects))]
+    return pd.DataFrame({"path": paths, "subject": pd.Series(subjects, dtype="str"), **columns})
+
+
+@given(st.lists(st.sampled_from("abcdefghijklmnop"), min_size=1, max_size=80), st.floats(0, 0.5), st.floats(0, 0.4))
+def test_no_subject_is_in_two_splits(subjects: list[str], test: float, val: float) -> None:
+    rows = splits.assign(people(subjects), RandomSplit(test, val))
+    assert (rows.groupby("subject")["split"].nunique() == 1).all()
+
+
+@given(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=40), st.integers(1, 40))
+def test_other_rows_change_nothing(subjects: list[str], kept: int) -> None:
+    rows = people(subjects)
+    whole, part = (splits.assign(r, RandomSplit(0.3, 0.3))["split"].tolist() for r in (rows, rows[:kept]))
+    assert part == whole[:kept]
+
+
+def test_shares_are_what_was_asked_for() -> None:
+    rows = splits.assign(people([f"person {i}" for i in range(20_000)]), RandomSplit(test=0.2, val=0.1))
+    shares = rows["split"].value_counts(normalize=True)
+    assert shares["test"] == pytest.approx(0.2, abs=0.01)
+    assert shares["val"] == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_split_is_the_same_on_every_machine() -> None:
+    """Golden: a change of the hash would change everybody's test rows."""
+    rows = splits.assign(people([f"person {i}" for i in range(12)]), RandomSplit(test=0.3, val=0.3))
+    assert "".join(split[1] for split in rows["split"]) == GOLDEN
+
+
+GOLDEN = "araeaaarreaa"  # second letters of train, val, test
+
+
+def test_by_image_ignores_the_subject_and_is_reported_as_leaking(tmp_path: Path) -> None:
+    paths = [str(write_picture(tmp_path / f"{i}.png", seed=i, size=16)) for i in range(60)]
+    rows = pd.DataFrame({"path": paths, "subject": pd.Series(["one", "two"] * 30, dtype="str")})
+    leaking = splits.assign(rows, RandomSplit(0.3, 0.1, by="image"))
+    assert splits.leaks(leaking, "test") == {
+        "subjects": (leaking["split"] == "test").sum(),
+        "duplicates": 0,
+        "near_duplicates": 0,
+    }
+
+
+def test_identical_pictures_without_a_subject_stay_together(tmp_path: Path) -> None:
+    paths = [str(write_picture(tmp_path / f"{i}.png", seed=i % 10, size=16)) for i in range(40)]
+    rows = pd.DataFrame({"path": paths, "subject": pd.Series([None] * 40, dtype="str")})
+    split = splits.assign(rows, RandomSplit(0.4, 0.2))
+    assert split.groupby(np.arange(40) % 10)["split"].nunique().max() == 1
+    assert splits.leaks(split, "test") == {"subjects": 0, "duplicates": 0, "near_duplicates": 0}
+
+
+def test_copies_and_near_copies_are_counted(tmp_path: Path) -> None:
+    paths = [write_picture(tmp_path / f"{i}.png", seed=i, size=64) for i in range(6)]
+    (tmp_path / "copy.png").write_bytes(paths[0].read_bytes())
+    Image.open(paths[1]).save(tmp_path / "near.jpg", quality=60)
+    test = [tmp_path / "copy.png", tmp_path / "near.jpg"]
+    rows = people(["a"] * 8, split=["train"] * 6 + ["test"] * 2)
+    rows = rows.assign(path=[str(p) for p in [*paths, *test]], subject=pd.Series([None] * 8, dtype="str"))
+    assert splits.leaks(rows, "test") == {"subjects": 0, "duplicates": 1, "near_duplicates": 2}
+
+
+def test_official_lists_stay_and_validation_comes_from_training_only() -> None:
+    listed = ["train"] * 500 + ["test"] * 100
+    rows = splits.assign(people([f"p{i}" for i in range(600)], split=listed), OfficialSplit(val=0.1))
+    assert (rows["split"][500:] == "test").all()
+    assert set(rows["split"][:500]) == {"train", "val"}
+    assert 30 <= (rows["split"] == "val").sum() <= 70
+
+
+def test_official_validation_rows_are_used_as_they_stand() -> None:
+    listed = ["train", "val", "test"] * 10
+    rows = splits.assign(people([f"p{i}" for i in range(30)], split=listed), OfficialSplit(val=0.5))
+    assert rows["split"].tolist() == listed
+
+
+def test_a_misspelt_split_is_an_error() -> None:
+    with pytest.raises(RequestError, match="'tets'"):
+        splits.assign(people(["a", "b"], split=["train", "tets"]), OfficialSplit())
+
+
+def test_limit_takes_the_same_rows_in_their_order() -> None:
+    rows = people([f"p{i}" for i in range(50)])
+    some = splits.limit(rows, 10)
+    assert some["path"].tolist() == [p for p in rows["path"] if p in set(some["path"])]
+    assert set(splits.limit(rows, 5)["path"]) <= set(some["path"])
+    assert len(splits.limit(rows, 80)) == 50

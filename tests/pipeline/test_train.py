@@ -1,0 +1,231 @@
+"""Train, evaluate, export and predict for real, through the functions that users call."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import Predictor, datasets, evaluate, train
+from pipeline.canvas import fit
+from pipeline.config import Experiment, Optimizer
+from pipeline.errors import RequestError, WorkError
+from tests.conftest import with_stage
+
+CONTRACT = (
+    "experiment.json",
+    "environment.json",
+    "history.csv",
+    "model.keras",
+    "results.json",
+    "predictions.csv",
+    "rejected.csv",
+    "saved_model/saved_model.pb",
+    "saved_model/assets.extra/labels.json",
+    "figures/curves.png",
+    "figures/confusion_gender.png",
+    "figures/predicted_age.png",
+)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_run_has_every_file_of_the_contract(run, name: str) -> None:
+    assert (run.path / name).is_file()
+
+
+def test_nothing_temporary_is_left(run) -> None:
+    assert not [path for path in run.path.rglob("*") if path.name.startswith(".")]
+
+
+def test_the_configuration_loads_back_equal_and_runs_again(run, tiny: Experiment) -> None:
+    assert run.experiment == datasets.resolve(tiny)
+
+
+def test_results_follow_the_contract(run) -> None:
+    results = json.loads((run.path / "results.json").read_text())
+    assert {"split", "count", "loss", "penalty", "seconds", "leak", "targets"} <= set(results)
+    assert results["penalty"] > 0
+    assert set(results["leak"]) == {"subjects", "duplicates", "near_duplicates"}
+    age, gender = results["targets"]["age"], results["targets"]["gender"]
+    assert {"mae", "rmse", "mse", "r2", "pearson", "spearman", "cs5", "interval"} <= set(age)
+    assert {"accuracy", "balanced_accuracy", "auc", "f1", "interval", "confusion"} <= set(gender)
+    assert np.sum(gender["confusion"]) == results["count"]
+    low, high = gender["interval"]["accuracy"]
+    assert low <= gender["accuracy"] <= high
+
+
+def test_predictions_say_what_the_results_say(run) -> None:
+    results, said = json.loads((run.path / "results.json").read_text()), pd.read_csv(run.path / "predictions.csv")
+    assert list(said) == [
+        "path",
+        "subject",
+        "age",
+        "age_predicted",
+        "gender",
+        "gender_predicted",
+        "gender_p_female",
+        "gender_p_male",
+    ]
+    assert len(said) == results["count"]
+    assert (said["gender"] == said["gender_predicted"]).mean() == pytest.approx(
+        results["targets"]["gender"]["accuracy"]
+    )
+    assert (said["age"] - said["age_predicted"]).abs().mean() == pytest.approx(
+        results["targets"]["age"]["mae"], rel=1e-4
+    )
+
+
+def test_validation_in_training_is_the_judgement_of_evaluate(run) -> None:
+    results = evaluate(run, "val")
+    history = run.history
+    kept = history.loc[history["val_loss"].idxmin()]
+    assert kept["val_loss"] == pytest.approx(results["loss"], rel=1e-5)
+    assert kept["val_gender_auc"] == pytest.approx(results["targets"]["gender"]["auc"])
+
+
+def test_history_has_a_row_an_epoch_and_no_times(run) -> None:
+    history = run.history
+    assert history["epoch"].tolist() == [1, 2]
+    assert history["stage"].unique().tolist() == ["train"]
+    assert not [name for name in history if "second" in name or "time" in name]
+
+
+def test_the_same_seed_gives_the_same_run(run, tiny: Experiment, tmp_path: Path) -> None:
+    again = train(tiny, tmp_path)
+    evaluate(again)
+    for name in ("history.csv", "predictions.csv"):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
+
+
+def test_another_seed_gives_another_run(run, tiny: Experiment, tmp_path: Path) -> None:
+    other = train(replace(tiny, seed=1), tmp_path)
+    assert not other.history.equals(run.history)
+
+
+OPENED_ALONE = """
+import sys, json, csv
+import tensorflow as tf
+import numpy as np
+folder, predictions = sys.argv[1:]
+model = tf.saved_model.load(folder)
+labels = json.load(open(folder + "/assets.extra/labels.json"))
+rows = list(csv.DictReader(open(predictions)))
+content = [open(row["path"], "rb").read() for row in rows]
+said = model.signatures["jpeg"](bytes=tf.constant(content))
+pixels = tf.stack([tf.io.decode_jpeg(one, 3, dct_method="INTEGER_ACCURATE") for one in content])
+seen = model.signatures["serving_default"](images=pixels)
+classes = labels["targets"]["gender"]["classes"]
+for answer in (said, seen):
+    wanted = np.array([[float(row["gender_p_" + name]) for name in classes] for row in rows])
+    assert answer["gender"].dtype == tf.float32 and answer["gender"].shape == wanted.shape
+    assert np.abs(answer["gender"] - wanted).max() < 1e-4
+    ages = np.array([float(row["age_predicted"]) for row in rows])
+    assert answer["age"].shape == ages.shape and np.abs(answer["age"] - ages).max() < 1e-3
+assert not [name for name in sys.modules if name.partition(".")[0] in ("pipeline", "models")]
+"""
+
+
+def test_the_saved_model_answers_with_tensorflow_alone(run, tmp_path: Path) -> None:
+    program = [sys.executable, "-c", OPENED_ALONE, str(run.path / "saved_model"), str(run.path / "predictions.csv")]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (33, 47), (90, 60)])
+def test_the_saved_model_takes_pixels_of_any_size(run, shape: tuple[int, int]) -> None:
+    import tensorflow as tf
+
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape, 3), dtype=np.uint8)
+    network = keras.saving.load_model(run.model, compile=False)
+    canvases = fit(tf.constant(images), run.experiment.model.image_size)
+    wanted = network.predict({"image": canvases.numpy()}, verbose=0)
+    saved = tf.saved_model.load(str(run.saved_model))
+    said = saved.signatures["serving_default"](images=tf.constant(images))
+    assert said["gender"].numpy()[:, 1] == pytest.approx(wanted["gender"][:, 0], abs=1e-4)
+    assert said["age"].numpy() == pytest.approx(wanted["age"][:, 0], abs=1e-3)
+
+
+def test_predictor_answers_for_files_and_gives_a_reason_where_it_cannot(run, tmp_path: Path) -> None:
+    said = pd.read_csv(run.path / "predictions.csv")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    answers = Predictor(run.path)([said["path"][0], broken, said["path"][1]])
+    assert answers["age_predicted"][[0, 2]].to_numpy() == pytest.approx(said["age_predicted"][:2].to_numpy(), abs=1e-3)
+    assert answers["reason"].tolist() == ["", "not a readable picture", ""]
+    assert answers["gender_predicted"].isna().tolist() == [False, True, False]
+
+
+def test_predictor_refuses_what_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="neither a SavedModel nor a run"):
+        Predictor(tmp_path)
+
+
+def test_two_stages_hand_on_their_weights(tiny: Experiment, tmp_path: Path) -> None:
+    last = tiny.stages[0]
+    first = replace(last, name="pretrain", train="head", epochs=1)
+    frozen = replace(tiny, stages=(first, replace(last, name="finetune", epochs=1, optimizer=Optimizer("sgd", 1e-9))))
+    finished = train(frozen, tmp_path)
+    history = finished.history
+    assert history["stage"].tolist() == ["pretrain", "finetune"]
+    # The second stage starts where the first ended: with a rate of next to nothing it judges as the first did, but for
+    # the moving statistics of its batch norm.
+    assert history["val_age_mae"][1] == pytest.approx(history["val_age_mae"][0], rel=0.2)
+
+
+def test_keep_chooses_the_epoch_that_is_handed_on(tiny: Experiment, tmp_path: Path) -> None:
+    finished = train(with_stage(tiny, keep="val_gender_accuracy", epochs=3), tmp_path)
+    results = evaluate(finished, "val")
+    assert results["targets"]["gender"]["accuracy"] == pytest.approx(finished.history["val_gender_accuracy"].max())
+
+
+def test_keep_that_is_no_column_is_refused(tiny: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="val_gender_accuracy"):
+        train(with_stage(tiny, keep="val_gender_acuracy", epochs=1), tmp_path)
+
+
+def test_early_stopping_ends_a_stage_that_no_longer_gets_better(tiny: Experiment, tmp_path: Path) -> None:
+    still = with_stage(
+        tiny, optimizer=Optimizer("sgd", 1e-12, momentum=0.0), epochs=8, early_stopping=2, keep="val_gender_accuracy"
+    )
+    assert len(train(still, tmp_path).history) < 8
+
+
+def test_a_loss_that_is_no_number_stops_the_work(tiny: Experiment, tmp_path: Path) -> None:
+    wild = with_stage(tiny, optimizer=Optimizer("sgd", 1e12))
+    with pytest.raises(WorkError, match="lower learning rate"):
+        train(wild, tmp_path)
+
+
+def test_test_pictures_are_not_read_in_training(tiny: Experiment, faces: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "faces"
+    shutil.copytree(faces, copy)
+    data = replace(tiny.stages[0].data, root=str(copy / "manifest.csv"))
+    table = datasets.load(data)
+    for path in table["path"][table["split"] == "test"]:
+        Path(path).write_bytes(b"gone bad")
+    finished = train(with_stage(tiny, data=data, epochs=1), tmp_path / "runs")
+    assert pd.read_csv(finished.path / "rejected.csv").empty
+
+
+def test_a_target_without_labels_is_refused(tiny: Experiment, faces_csv: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(faces_csv).assign(age=np.nan)
+    table["path"] = [str(faces_csv.parent / path) for path in table["path"]]
+    table.to_csv(tmp_path / "ageless.csv", index=False)
+    with pytest.raises(RequestError, match="known age"):
+        train(with_stage(tiny, data=replace(tiny.stages[0].data, root=str(tmp_path / "ageless.csv"))), tmp_path)
+
+
+def test_evaluate_on_another_dataset_writes_beside_the_first(run, faces_csv: Path) -> None:
+    before = (run.path / "results.json").read_bytes()
+    evaluate(run, "test", "csv", str(faces_csv))
+    assert (run.path / "results-test-csv.json").is_file()
+    assert (run.path / "results.json").read_bytes() == before
