@@ -44,8 +44,8 @@ def canvas(content: tf.Tensor, box: tf.Tensor, orientation: tf.Tensor, size: int
     box: float [4], x y w h of the face in pixels of the upright picture, or NaN for the whole picture, which is then
     squeezed into the square. With a box, the square around it with `margin` (share of its longer side) on every side
     is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). A JPEG of FRACTION_FROM
-    pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures
-    become RGB; transparency is dropped.
+    pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still has `size` pixels then. Grey, palette,
+    CMYK, 16-bit and transparent pictures become RGB; transparency is dropped.
     """
     full, picture = _decode(content, _cut_side(box, margin), size)
     picture = _upright(picture, orientation)

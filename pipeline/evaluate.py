@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from pipeline.machine import set_up
 from pipeline.objective import Judged, judge
 from pipeline.runs import Run
 
-log = logging.getLogger(__name__)
+EXAMPLES = 24  # pictures shown in a figure
 
 
 def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: str | None = None) -> dict[str, Any]:
@@ -52,9 +51,10 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
     results["leak"] = splits.leaks(table, split)
     suffix = _suffix(split, dataset)
     runs.write_json(run.path / results_name(split, dataset), results)
-    runs.write_csv(run.path / f"predictions{suffix}.csv", predictions(canvases.rows, judged_targets, judged.answers))
+    said = predictions(canvases.rows, judged_targets, judged.answers)
+    runs.write_csv(run.path / f"predictions{suffix}.csv", said)
     _add_rejected(run, canvases.rejected)
-    plots.figures(run, results, canvases.rows, judged_targets, judged.answers, suffix)
+    plots.figures(run, results, said, canvases.first(EXAMPLES), judged_targets, suffix)
     return results
 
 

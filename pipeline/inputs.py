@@ -40,6 +40,10 @@ class Canvases:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def first(self, count: int) -> np.ndarray:
+        """The first canvases, uint8 [count, S, S, 3] or as many as there are."""
+        return np.concatenate([pictures for _, pictures in self.batches(np.arange(min(count, len(self))), count)])
+
     def batches(self, order: np.ndarray, batch_size: int, drop_remainder: bool = False) -> tf.data.Dataset:
         """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))

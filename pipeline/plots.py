@@ -20,30 +20,23 @@ from pipeline.runs import Run
 
 
 def figures(
-    run: Run,
-    results: dict[str, Any],
-    rows: pd.DataFrame,
-    wanted: Sequence[Target],
-    answers: dict[str, np.ndarray],
-    suffix: str,
+    run: Run, results: dict[str, Any], said: pd.DataFrame, pictures: np.ndarray, wanted: Sequence[Target], suffix: str
 ) -> None:
-    """curves.png of the history, and for each target of one evaluation its confusion matrix or predicted over true."""
+    """Figures of one evaluation, into the run.
+
+    said: its predictions table; pictures: the canvases of its first rows. curves.png is of the history, examples.png of
+    the pictures, and each target gets its confusion matrix or its predictions over the truth.
+    """
     (run.path / "figures").mkdir(exist_ok=True)
     _save(run, "curves", curves(run.history))
-    note = _leak_note(results)
+    _save(run, f"examples{suffix}", examples(pictures, said, wanted))
     for target in wanted:
-        kind = targets.of(target)
-        found = results["targets"][target.name]
+        kind, found = targets.of(target), results["targets"][target.name]
+        title = f"{target.name}, {_headline(found)}{_leak_note(results)}"
         if kind.classes:
-            figure = confusion_matrix(
-                np.array(found["confusion"]), kind.classes, f"{target.name}, {_headline(found)}{note}"
-            )
-            _save(run, f"confusion_{target.name}{suffix}", figure)
+            _save(run, f"confusion_{target.name}{suffix}", confusion_matrix(found["confusion"], kind.classes, title))
         else:
-            figure = predicted_over_true(
-                rows[target.name].to_numpy(float), answers[target.name], target, _headline(found) + note
-            )
-            _save(run, f"predicted_{target.name}{suffix}", figure)
+            _save(run, f"predicted_{target.name}{suffix}", predicted_over_true(said, target, title))
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -71,8 +64,41 @@ def curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+def examples(pictures: np.ndarray, said: pd.DataFrame, wanted: Sequence[Target]) -> Figure:
+    """Canvases uint8 [N, S, S, 3] with what was said of each; what is wrong shows the truth in brackets, in red."""
+    columns = 8
+    figure, axes = plt.subplots(
+        -(-len(pictures) // columns), columns, figsize=(12, 1.9 * -(-len(pictures) // columns)), layout="constrained"
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, picture, (_, row) in zip(axes.flat, pictures, said.iterrows(), strict=False):
+        axis.imshow(picture)
+        for line, target in enumerate(wanted):
+            text, right = _verdict(row, target)
+            axis.text(
+                0.5,
+                -0.14 * (line + 1),
+                text,
+                transform=axis.transAxes,
+                ha="center",
+                fontsize=8,
+                color="black" if right else "firebrick",
+            )
+    return figure
+
+
+def _verdict(row: pd.Series, target: Target) -> tuple[str, bool]:
+    """One target's answer in words, and whether it is right (a number: within a tenth of 100)."""
+    true, said = row[target.name], row[f"{target.name}_predicted"]
+    if targets.of(target).classes:
+        return (said, True) if pd.isna(true) or said == true else (f"{said} ({true})", False)
+    return f"{target.name} {said:.0f} ({true:.0f})", pd.isna(true) or abs(said - true) <= 10
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> Figure:
     """Rows are truth; colour is the share of the row, numbers are counts."""
+    counts = np.asarray(counts)
     side = 1.8 + 0.62 * len(classes)
     figure, axis = plt.subplots(figsize=(side + 1, side))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -90,15 +116,15 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     return figure
 
 
-def predicted_over_true(true: np.ndarray, predicted: np.ndarray, target: Target, title: str) -> Figure:
+def predicted_over_true(said: pd.DataFrame, target: Target, title: str) -> Figure:
     """A dot a row; the diagonal is where the answer is right."""
+    true, predicted = said[target.name].to_numpy(float), said[f"{target.name}_predicted"].to_numpy(float)
     figure, axis = plt.subplots(figsize=(5, 5))
     axis.scatter(true, predicted, s=8, alpha=0.4, edgecolors="none")
     low, high = np.nanmin([true, predicted]), np.nanmax([true, predicted])
     axis.plot([low, high], [low, high], color="grey", linestyle=":")
-    axis.set(
-        xlabel=f"true {target.name} ({target.unit})", ylabel=f"predicted {target.name} ({target.unit})", title=title
-    )
+    what = f"{target.name} ({target.unit})"
+    axis.set(xlabel=f"true {what}", ylabel=f"predicted {what}", title=title)
     axis.set_aspect("equal")
     axis.grid(alpha=0.3)
     return figure

@@ -25,7 +25,8 @@ def write_fairface(root: Path, train: str, val: str) -> Path:
 
 
 def test_fairface_reads_lists_and_mends_spreadsheet_dates(tmp_path: Path) -> None:
-    train = "train/1.jpg,03-Sep,Male,White,TRUE\ntrain/2.jpg,19-Oct,Female,Black,FALSE\ntrain/3.jpg,9-Mar,Male,Indian,FALSE\n"
+    train = "train/1.jpg,03-Sep,Male,White,TRUE\ntrain/2.jpg,19-Oct,Female,Black,FALSE\n"
+    train += "train/3.jpg,9-Mar,Male,Indian,FALSE\n"
     val = "val/1.jpg,more than 70,Female,Latino_Hispanic,TRUE\nval/2.jpg,Oct-19,Male,East Asian,TRUE\n"
     rows = datasets.load(Data("fairface", root=str(write_fairface(tmp_path, train, val)), split=OfficialSplit(val=0)))
     assert rows["age_group"].tolist() == ["3-9", "10-19", "3-9", "more than 70", "10-19"]
@@ -166,8 +167,8 @@ def test_sample_refuses_a_folder_of_somebody_else(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
 
-def test_sample_has_persons_labels_and_attributes(faces: Path) -> None:
-    rows = datasets.load(Data("sample", root=str(faces)))
+def test_sample_has_persons_labels_and_attributes(faces_csv: Path) -> None:
+    rows = datasets.load(Data("csv", root=str(faces_csv)))
     classes = [name for name in rows if name not in ("path", "split", "subject", "age", "gender", "x", "y", "w", "h")]
     assert set(rows["gender"]) == {"female", "male"}
     assert rows["age"].between(0, 100).all()

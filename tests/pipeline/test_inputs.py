@@ -13,6 +13,7 @@ from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
 from tests.conftest import write_picture
 
+STILL = Augment()
 EVERYWHERE = {"memory": Cache(), "disk": Cache(memory=0.0), "nowhere": Cache(memory=0.0, disk=0.0)}
 
 
@@ -31,7 +32,7 @@ def test_canvases_are_the_same_wherever_they_are_kept(kept: str, tmp_path: Path)
         assert np.array_equal(ours["image"], theirs["image"])
 
 
-def batches(canvases: inputs.Canvases, epoch: int, how: Augment = Augment(), seed: int = 0) -> list[np.ndarray]:
+def batches(canvases: inputs.Canvases, epoch: int, how: Augment = STILL, seed: int = 0) -> list[np.ndarray]:
     labels = {"row": np.arange(len(canvases), dtype=np.float32)[:, None]}
     known = {"row": np.ones(len(canvases), np.float32)}
     return [
