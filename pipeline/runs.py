@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
 
@@ -65,6 +68,7 @@ def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(_unused(folder))
     write_text(run.path / "experiment.json", parsing.to_json(experiment))
+    log.info("run %s", run.path)
     return run
 
 

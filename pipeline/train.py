@@ -42,20 +42,13 @@ def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS) -> Run:
     tables = {stage.name: datasets.load(stage.data) for stage in experiment.stages}
     for stage in experiment.stages:
         _check_labels(stage, tables[stage.name], experiment.targets)
-    run = runs.create(experiment, runs_folder)
-    log.info(
-        "run %s: %s, %d×%d, weights %s",
-        run.path,
-        experiment.model.name,
-        experiment.model.image_size,
-        experiment.model.image_size,
-        experiment.model.weights,
-    )
+    run = None
     stages: list[StageRun] = []
     history: list[Row] = []
     for stage in experiment.stages:
         before = stages[-1].network if stages else None
         stages.append(StageRun(experiment, stage, tables[stage.name], before))
+        run = run or runs.create(experiment, runs_folder)  # not before pictures and weights were found to be there
         for row in stages[-1].epochs():
             history.append(row)
             runs.write_csv(run.path / "history.csv", pd.DataFrame(history))
@@ -159,30 +152,21 @@ class StageRun:
         return row
 
     def _announce(self) -> None:
-        stage, optimizer = self.stage, self.stage.optimizer
+        stage, model, optimizer = self.stage, self.experiment.model, self.stage.optimizer
+        size = f"{model.image_size}×{model.image_size}"
         rejected = f", {len(self.rejected)} pictures rejected" if len(self.rejected) else ""
+        log.info(f"stage {stage.name}: {model.name}, {size}, weights {model.weights}, on {stage.data.name}")
         log.info(
-            "stage %s: %s, %d training and %d validation rows%s (canvases in %s)",
-            stage.name,
-            stage.data.name,
-            len(self.train),
-            len(self.val),
-            rejected,
-            self.train.kept,
+            f"  {len(self.train)} training and {len(self.val)} validation rows{rejected}, canvases in {self.train.kept}"
         )
         log.info(
-            "  trains %s, %s of %s parameters: %d epochs of %d steps of %d pictures, %s, rate %g %s",
-            stage.train,
-            f"{self.trainable_parameters:,}",
-            f"{_count(self.network.weights):,}",
-            stage.epochs,
-            self.steps,
-            self.batch_size,
-            optimizer.name,
-            optimizer.learning_rate,
-            optimizer.schedule.name,
+            f"  trains {stage.train}: {self.trainable_parameters:,} of {_count(self.network.weights):,} parameters"
         )
-        log.info("  about %s on this machine", duration(self._estimate()))
+        log.info(
+            f"  {stage.epochs} epochs of {self.steps} steps of {self.batch_size} pictures, {optimizer.name}, "
+            f"rate {optimizer.learning_rate:g} {optimizer.schedule.name}"
+        )
+        log.info(f"  about {duration(self._estimate())} on this machine")
 
     def _estimate(self) -> float:
         """Seconds that the stage will take, from the speed of a prediction."""
@@ -199,13 +183,8 @@ class StageRun:
         left = sum(self.seconds) / len(self.seconds) * (self.stage.epochs - len(self.seconds))
         followed = [f"val_{kind.name}_{kind.metric}" for kind in map(targets.of, self.experiment.targets)]
         log.info(
-            "%s %d/%d  %.0f images/s  %s left  %s",
-            self.stage.name,
-            row["epoch"],
-            self.stage.epochs,
-            self.images_per_second,
-            duration(left),
-            _shown(row, ["loss", "val_loss", *followed]),
+            f"{self.stage.name} {row['epoch']}/{self.stage.epochs}  {self.images_per_second:.0f} images/s  "
+            f"{duration(left)} left  {_shown(row, ['loss', 'val_loss', *followed])}"
         )
 
 

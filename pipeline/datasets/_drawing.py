@@ -25,7 +25,7 @@ CLASSES = {
 
 _SIZE, _CANVAS = 128, 256  # drawn at twice the size and shrunk: the cheapest good anti-aliasing
 _SHIFT = 4  # OpenCV's fixed-point bits for sub-pixel corners
-_WRONG_GENDER, _AGE_NOISE = 0.04, 2.0  # share of pictures whose label is flipped; years (standard deviation)
+_WRONG_GENDER, _AGE_NOISE = 0.03, 2.0  # share of pictures whose label is flipped; years (standard deviation)
 _AGEING = ("build", "grey", "hairline", "forehead", "eyes", "folds", "spots", "pallor")
 
 # Colours are BGR, as OpenCV has them.
