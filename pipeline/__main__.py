@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import catalog
 from pipeline.config import Data, Experiment, Stage
-from pipeline.errors import RequestError, WorkError
+from pipeline.errors import EmptySplitError, RequestError, WorkError
 
 if TYPE_CHECKING:
     from pipeline.runs import Run
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "export", _export, "write a run's model for elsewhere")
     command.add_argument("run_path", metavar="RUN")
-    command.add_argument("--format", choices=("saved_model",), default="saved_model")
+    command.add_argument("--format", default="saved_model", help="saved_model")
 
     command = _add(commands, "list", _list, "what can be named")
     command.add_argument("what", choices=catalog.FOLDERS)
@@ -117,8 +118,8 @@ def _of_stage(kind: type) -> object:
     """VALUE or STAGE=VALUE → (stage or None, value)."""
 
     def parse(text: str) -> tuple[str | None, object]:
-        stage, equals, value = text.partition("=")
-        return (stage, kind(value)) if equals else (None, kind(text))
+        named = re.fullmatch(r"(\w+)=(.*)", text)  # a stage's name is a word, so a path may hold a =
+        return (named[1], kind(named[2])) if named else (None, kind(text))
 
     parse.__name__ = kind.__name__
     return parse
@@ -145,9 +146,11 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     from pipeline.report import table
 
     run = train(experiment, chosen.runs)
-    results = evaluate(run)
     export(run)
-    print(table(results), file=sys.stderr)
+    try:
+        print(table(evaluate(run)), file=sys.stderr)
+    except EmptySplitError as error:
+        logging.warning("%s", error)
     return run.path
 
 
@@ -160,9 +163,11 @@ def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
         experiment = _with_short_options(experiment, chosen)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    experiment = datasets.resolve(experiment)
+    # What says which data to read comes first: targets and splits may depend on it.
+    first, then = parsing.split_known(experiment, rest)
+    experiment = datasets.resolve(parsing.override(experiment, first))
     short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs")]
-    return parsing.override(experiment, ["--help"] if chosen.fields else rest, short)
+    return parsing.override(experiment, ["--help"] if chosen.fields else then, short)
 
 
 def _with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
@@ -174,9 +179,9 @@ def _with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> E
                 raise RequestError(f"{_option(option)}: no stage {name!r}; there are: {', '.join(stages)}")
             stages[name] = _with(stages[name], option, value)
     model = experiment.model
-    model = replace(model, weights=chosen.weights or model.weights, image_size=chosen.image_size or model.image_size)
+    given = {name: getattr(chosen, name) for name in ("weights", "image_size") if getattr(chosen, name) is not None}
     seed = experiment.seed if chosen.seed is None else chosen.seed
-    return replace(experiment, stages=tuple(stages.values()), model=model, seed=seed)
+    return replace(experiment, stages=tuple(stages.values()), model=replace(model, **given), seed=seed)
 
 
 def _with(stage: Stage, option: str, value: object) -> Stage:
@@ -202,11 +207,12 @@ def _evaluate(chosen: argparse.Namespace) -> Path:
 
 def _predict(chosen: argparse.Namespace) -> Path:
     _start_tensorflow()
-    from pipeline.predict import Predictor, picture_files, save
+    from pipeline.predict import Predictor, check_out, picture_files, save
 
+    out = check_out(Path(chosen.out))
     files = picture_files(chosen.inputs)
-    save(Predictor(chosen.model)(files), Path(chosen.out))
-    return Path(chosen.out)
+    save(Predictor(chosen.model)(files), out)
+    return out
 
 
 def _export(chosen: argparse.Namespace) -> Path:

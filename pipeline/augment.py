@@ -87,7 +87,7 @@ def _shift(share: float, size: int, rng: Draw) -> np.ndarray:
 
 
 def _crop(area: float, size: int, rng: Draw) -> np.ndarray:
-    """A window of at least `area` of the canvas, sides 3:4 to 4:3, stretched to the whole (Szegedy et al. 2014)."""
+    """A window of `area` to all of the canvas, sides 3:4 to 4:3 but within it, stretched (Szegedy et al. 2014)."""
     kept, ratio = rng.uniform(area, 1), np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
     window = np.minimum(np.sqrt([kept * ratio, kept / ratio]), 1)
     middle = rng.uniform(-1, 1, 2) * (1 - window) / 2 * size

@@ -14,6 +14,7 @@ from PIL import Image
 
 SMALLEST = 8  # pixels; what is smaller shows no face
 FRACTION_FROM = 400  # pixels of the shorter side: below, decoding at a fraction saves no time worth its difference
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # MPO: the JPEG of some phones
 WHOLE = (math.nan,) * 4  # the box that stands for the whole picture
 _EXIF_ORIENTATION = 0x0112
 
@@ -21,18 +22,22 @@ _EXIF_ORIENTATION = 0x0112
 def read(path: str | bytes) -> tuple[bytes, int]:
     """A picture file's bytes and its EXIF orientation (1..8, 1 is upright).
 
-    Raises ValueError with the reason when the file is no picture, or a picture too small or too large to use.
+    Raises ValueError with the reason when the file is no picture, one whose colours TensorFlow would not read right,
+    or one too small or too large to use.
     """
     content = Path(path.decode() if isinstance(path, bytes) else path).read_bytes()
     if not content:
         raise ValueError("the file is empty")
     try:
         with Image.open(io.BytesIO(content)) as picture:
+            kind = "BMP with a palette" if picture.format == "BMP" and picture.mode == "P" else picture.format
             size, orientation = picture.size, picture.getexif().get(_EXIF_ORIENTATION, 1)
     except Image.DecompressionBombError as error:
         raise ValueError("the picture is too large") from error
     except Exception as error:  # Pillow's readers raise whatever their parsing runs into
         raise ValueError("not a readable picture") from error
+    if kind not in FORMATS:
+        raise ValueError(f"a {kind}; expected JPEG, PNG, BMP or GIF")
     if min(size) < SMALLEST:
         raise ValueError(f"only {size[0]}×{size[1]} pixels")
     return content, orientation if orientation in range(1, 9) else 1

@@ -6,6 +6,7 @@ answer. What a target *does* is found by its kind under `pipeline/targets/`; thi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,17 @@ NO_EXTRA_KEYS = {"extra": "forbid"}  # read by pydantic when an experiment comes
 def _check(holds: bool, name: str, expected: str, received: object) -> None:
     if not holds:
         raise ValueError(f"{name} must be {expected}, not {received!r}")
+
+
+def _check_target(name: str, weight: float) -> None:
+    """A target names columns, layers and signatures."""
+    _check(
+        re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) is not None and name not in ("image", "head"),
+        "target name",
+        "letters, digits and _ . - (map the column to such a name), and neither image nor head",
+        name,
+    )
+    _check(weight > 0, f"weight of {name}", "above 0", weight)
 
 
 def _check_share(name: str, value: float) -> None:
@@ -108,7 +120,7 @@ class Regression:
     kind: Literal["regression"] = "regression"
 
     def __post_init__(self) -> None:
-        _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
+        _check_target(self.name, self.weight)
 
 
 @dataclass(frozen=True)
@@ -124,7 +136,7 @@ class Binary:
     kind: Literal["binary"] = "binary"
 
     def __post_init__(self) -> None:
-        _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
+        _check_target(self.name, self.weight)
         _check(len(set(self.classes)) == 2, f"classes of {self.name}", "two different names", self.classes)
         _check_share(f"label_smoothing of {self.name}", self.label_smoothing)
 
@@ -148,7 +160,7 @@ class Classes:
     kind: Literal["classes"] = "classes"
 
     def __post_init__(self) -> None:
-        _check(self.weight > 0, f"weight of {self.name}", "above 0", self.weight)
+        _check_target(self.name, self.weight)
         _check(
             len(set(self.classes)) == len(self.classes) >= 2,
             f"classes of {self.name}",
@@ -248,7 +260,8 @@ class Augment:
 
     flip and grey are probabilities; rotation and shear are degrees; zoom, shift, brightness, contrast and saturation
     are shares (0.1: from 0.9 to 1.1); hue is a share of the circle, as a rotation in YIQ (an approximation of an HSV
-    shift); crop is the smallest share of the area that a random crop keeps. fill: what lies outside the picture,
+    shift); crop is the smallest share of the area that a random crop takes (its sides 3:4 to 4:3, cut to the
+    picture's). fill: what lies outside the picture,
     mirrored or one grey level 0..255.
     """
 

@@ -1,4 +1,4 @@
-"""The two ways in which a command ends without its result: each is told in a line, never as a traceback."""
+"""The ways in which a command ends without its result: all are told in a line, never as a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class RequestError(ValueError):
     """What was asked for cannot be done as asked (exit status 2): the message says what was expected and what to do."""
+
+
+class EmptySplitError(RequestError):
+    """A split without rows cannot be judged."""
 
 
 class WorkError(RuntimeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets, inputs, manifests, metrics, plots, runs, splits, targets
-from pipeline.config import Data, Target
-from pipeline.errors import RequestError
+from pipeline.config import Data, Experiment, Target
+from pipeline.errors import EmptySplitError, RequestError
 from pipeline.machine import set_up
+from pipeline.network import load_network
 from pipeline.objective import Judged, judge
 from pipeline.runs import Run
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = 24  # pictures shown in a figure
 
@@ -38,17 +42,17 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
     table = datasets.load(data)
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
-        raise RequestError(f"the {split} split of {data.name} is empty: nothing to evaluate")
+        raise EmptySplitError(f"the {split} split of {data.name} is empty: nothing to evaluate")
     judged_targets = [target for target in experiment.targets if target.name in rows]
     if not judged_targets:
         raise RequestError(
             f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}"
         )
-    network = keras.saving.load_model(run.model, compile=False)
+    network = load_network(run)
     canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
     judged = judge(network, judged_targets, canvases)
     results = _results(split, canvases, judged_targets, judged, network)
-    results["leak"] = splits.leaks(table, split)
+    results["leak"] = splits.leaks(rows, _trained_on(experiment))
     suffix = _suffix(split, dataset)
     runs.write_json(run.path / results_name(split, dataset), results)
     said = predictions(canvases.rows, judged_targets, judged.answers)
@@ -81,6 +85,12 @@ def results_name(split: str, dataset: str | None = None) -> str:
     return f"results{_suffix(split, dataset)}.json"
 
 
+def _trained_on(experiment: Experiment) -> pd.DataFrame:
+    """The training rows of all stages."""
+    tables = [datasets.load(stage.data) for stage in experiment.stages]
+    return pd.concat([table[table["split"] == "train"] for table in tables], ignore_index=True)
+
+
 def _suffix(split: str, dataset: str | None) -> str:
     if dataset is not None:
         return f"-{split}-{dataset}"
@@ -106,8 +116,9 @@ def _target_results(target: Target, rows: pd.DataFrame, answers: np.ndarray, gro
     labels, known = kind.encode(rows[target.name])
     true, said, groups = labels[known > 0, 0], answers[known > 0], groups[known > 0]
     if not len(true):
-        raise RequestError(f"no row has a known {target.name}: it cannot be judged")
-    results: dict[str, Any] = {"count": len(true), **kind.measure(true, said)}
+        log.warning("no judged row has a known %s: it has no metrics", target.name)
+        return {"interval": {}}
+    results: dict[str, Any] = kind.measure(true, said)
     results["interval"] = metrics.intervals(lambda chosen: kind.measure(true[chosen], said[chosen]), groups)
     if kind.classes:
         counts = metrics.confusion(true, said.argmax(axis=1), len(kind.classes))

@@ -12,6 +12,8 @@ import tensorflow as tf
 from pipeline import runs, targets
 from pipeline.canvas import WHOLE, canvas, fit
 from pipeline.config import Experiment
+from pipeline.errors import unknown
+from pipeline.network import load_network
 from pipeline.runs import Run
 
 FORMATS = ("saved_model",)
@@ -22,10 +24,13 @@ def export(run: Run, format: str = "saved_model") -> Path:
 
     `serving_default` takes `images` (uint8 [N, H, W, 3], RGB, any H and W), `jpeg` takes `bytes` (string [N], upright
     JPEG or PNG): both of whole pictures of one face. They answer {target: years [N] or probabilities [N, C]}.
-    `assets.extra/labels.json` says what the answers mean.
+    `assets.extra/labels.json` says what the answers mean. Raises RequestError for an unknown format, or a run without
+    its model.keras.
     """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
     experiment = run.experiment
-    network = keras.saving.load_model(run.model, compile=False)
+    network = load_network(run)
     with runs.written(run.path / "saved_model") as temporary:
         _archive(network, experiment).write_out(temporary, verbose=False)
         labels = temporary / "assets.extra" / "labels.json"

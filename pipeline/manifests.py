@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 BOX = ("x", "y", "w", "h")
 OLDEST = 130  # years; nobody has reached it
+_ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
 
 
 def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
@@ -44,14 +45,22 @@ def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV file as text columns, every one of `columns` in it. Raises RequestError that names file and column."""
     try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, keep_default_na=True)
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", index_col=False, **_ONLY_THESE_ARE_MISSING)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
-    table.columns = [str(name).strip() for name in table.columns]
+    table = text(table)
     for name in columns:
         if name not in table.columns:
             raise RequestError(f"{path} has no column {name!r}; its columns are {', '.join(table.columns) or 'none'}")
     return table
+
+
+def text(table: pd.DataFrame) -> pd.DataFrame:
+    """Every column as stripped text, None where nothing stands."""
+    table = table.rename(columns=lambda name: str(name).strip())
+    return table.apply(lambda column: column.map(lambda value: str(value).strip() or None, na_action="ignore")).astype(
+        object
+    )
 
 
 def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -64,7 +73,7 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
         if name not in rows:
             rows[name] = pd.Series(pd.NA, index=rows.index, dtype="str")
     for name in BOX:
-        rows[name] = pd.to_numeric(rows[name]) if name in rows else np.nan
+        rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number") if name in rows else np.nan
     there = np.fromiter((Path(path).is_file() for path in rows["path"]), bool, len(rows))
     if not there.any():
         example = f", the first is {rows['path'].iloc[0]}" if len(rows) else ""
@@ -83,35 +92,27 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def known(values: pd.Series, allowed: Iterable[str], source: str) -> pd.Series:
     """Class names as they stand; any other is unknown (NA), with a counted warning that shows the first."""
-    values = values.astype("str").str.strip()
-    strange = values.notna() & (values != "") & ~values.isin(list(allowed))
-    if strange.any():
-        log.warning(
-            "%s: %d labels are none of %s and count as unknown, the first is %r in row %d",
-            source,
-            strange.sum(),
-            ", ".join(allowed),
-            values[strange].iloc[0],
-            strange.idxmax() + 1,
-        )
-    return values.where(values.isin(list(allowed)))
+    fits = values.isin(list(allowed))
+    _warn_of_strange(values, ~fits & values.notna(), f"{source}: labels that are none of {', '.join(allowed)}")
+    return values.where(fits)
 
 
 def years(values: pd.Series, source: str) -> pd.Series:
     """Ages as float years; what is no number from 0 to 130 is unknown (NaN), with a counted warning."""
+    return _numbers(values, source, f"an age from 0 to {OLDEST}", 0, OLDEST)
+
+
+def _numbers(values: pd.Series, source: str, expected: str, low: float = -np.inf, high: float = np.inf) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    numbers = numbers.where(numbers.between(0, OLDEST))
-    strange = numbers.isna() & values.notna() & (values.astype(str).str.strip() != "")
-    if strange.any():
-        log.warning(
-            "%s: %d ages are no number from 0 to %d and count as unknown, the first is %r in row %d",
-            source,
-            strange.sum(),
-            OLDEST,
-            values[strange].iloc[0],
-            strange.idxmax() + 1,
-        )
+    numbers = numbers.where(numbers.between(low, high))
+    _warn_of_strange(values, numbers.isna() & values.notna(), f"{source}: values that are not {expected}")
     return numbers
+
+
+def _warn_of_strange(values: pd.Series, strange: pd.Series, what: str) -> None:
+    if strange.any():
+        first = strange.idxmax()
+        log.warning(f"{what}: {strange.sum()} count as unknown, the first is {values[first]!r} in row {first + 1}")
 
 
 def content_hashes(paths: Sequence[str]) -> list[str]:

@@ -9,6 +9,11 @@ from scipy import stats
 
 Metrics = dict[str, float]
 
+REGRESSION = ("mae", "rmse", "mse", "r2", "pearson", "spearman", "cs5")
+BINARY = ("accuracy", "balanced_accuracy", "auc", "f1")
+CLASSES = ("accuracy", "balanced_accuracy")
+ORDERED_CLASSES = (*CLASSES, "one_off")
+
 RESAMPLES = 1000
 LOWER_IS_BETTER = ("loss", "mae", "mse", "rmse")
 
@@ -19,7 +24,7 @@ def is_lower_better(metric: str) -> bool:
 
 
 def regression(true: np.ndarray, predicted: np.ndarray) -> Metrics:
-    """For numbers [N], in their unit: mae rmse mse r2 pearson spearman, and cs5, the share within 5 of the truth."""
+    """REGRESSION for numbers [N], in their unit; cs5 is the share within 5 of the truth."""
     error = predicted - true
     mse = float(np.mean(error**2))
     spread = float(np.var(true))
@@ -36,7 +41,7 @@ def regression(true: np.ndarray, predicted: np.ndarray) -> Metrics:
 
 
 def binary(true: np.ndarray, positive: np.ndarray) -> Metrics:
-    """For labels 0/1 [N] and the probability of 1 [N]: accuracy balanced_accuracy auc f1 (of class 1)."""
+    """BINARY for labels 0/1 [N] and the probability of 1 [N]; f1 is that of class 1."""
     counts = confusion(true, (positive > 0.5).astype(int), 2)
     hits = 2 * counts[1, 1] + counts[0, 1] + counts[1, 0]
     return {
@@ -48,7 +53,7 @@ def binary(true: np.ndarray, positive: np.ndarray) -> Metrics:
 
 
 def classes(true: np.ndarray, probabilities: np.ndarray, ordered: bool) -> Metrics:
-    """For labels 0..C-1 [N] and probabilities [N, C]: accuracy balanced_accuracy, and one_off where C is ordered.
+    """CLASSES, or ORDERED_CLASSES, for labels 0..C-1 [N] and probabilities [N, C].
 
     one_off is the share with |predicted − true| ≤ 1 class. balanced_accuracy is the mean recall of the classes that
     occur.

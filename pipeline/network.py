@@ -12,6 +12,7 @@ from models import build_trunk, heads
 from pipeline import targets
 from pipeline.config import Head, Model, Target
 from pipeline.errors import RequestError
+from pipeline.runs import Run
 
 HEAD, ALL = "head", "all"
 
@@ -21,8 +22,8 @@ def build_network(
 ) -> keras.Model:
     """{"image": [N, S, S, 3], RGB 0..255} → {target: output}, with what `train` names trainable and nothing else.
 
-    labels: each target's known training labels, which place a standardised output. A trunk that is frozen as a whole
-    runs in inference mode (batch norm, dropout, stochastic depth).
+    labels: each target's known training labels, which place a standardised output. What is frozen of the trunk runs in
+    inference mode (batch norm, dropout, stochastic depth).
 
     Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
     """
@@ -31,13 +32,26 @@ def build_network(
     _check_names(names, trunk, wanted)
     for layer in leaves(trunk):
         layer.trainable = _is_named(layer, names)
+        if not layer.trainable and hasattr(layer, "rate"):
+            layer.rate = 0.0  # Keras would let dropout and stochastic depth work on in a frozen layer
     image = keras.Input((model.image_size, model.image_size, 3), name="image")
-    features = trunk(image) if trunk.trainable_weights else trunk(image, training=False)
-    network = keras.Model({"image": image}, _outputs(features, model.head, wanted, labels), name="facet")
+    try:
+        outputs = _outputs(trunk(image), model.head, wanted, labels)
+    except ValueError as error:
+        raise RequestError(f"{model.name} at {model.image_size} pixels: {str(error).splitlines()[0]}") from error
+    network = keras.Model({"image": image}, outputs, name="facet")
     for layer in network.layers:
         if layer is not trunk:
             layer.trainable = HEAD in names or _is_named(layer, names)
     return network
+
+
+def load_network(run: Run) -> keras.Model:
+    """A run's model.keras. Raises RequestError for a file that is damaged, or holds code (Lambda layers)."""
+    try:
+        return keras.saving.load_model(run.model, compile=False)
+    except Exception as error:  # zip, HDF5 and Keras each raise their own
+        raise RequestError(f"{run.model} cannot be loaded: {str(error).splitlines()[0]}") from error
 
 
 def leaves(model: keras.Model) -> Iterator[keras.Layer]:

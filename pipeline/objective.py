@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from pipeline.config import Target
 class Trainer(keras.Model):
     """A network with its objective: Σ weight · (mean loss over the rows whose label is known) + penalties.
 
-    Logs `loss`, and for each target `<name>_loss` and `<name>_<metric>`, means over the known rows of the epoch.
+    Logs `loss` (all of it), `penalty`, and for each target `<name>_loss` and `<name>_<metric>`, means over the known
+    rows of the epoch.
     """
 
     def __init__(self, network: keras.Model, wanted: Sequence[Target]) -> None:
@@ -26,13 +28,14 @@ class Trainer(keras.Model):
         self.network = network
         self.kinds = [targets.of(target) for target in wanted]
         names = [name for kind in self.kinds for name in (f"{kind.name}_loss", f"{kind.name}_{kind.metric}")]
-        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.means = {name: keras.metrics.Mean(name=name) for name in ("penalty", *names)}
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         return self.network(x, training=training)
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True) -> Any:
         total = sum(self.network.losses)
+        self.means["penalty"].update_state(total)
         for kind in self.kinds:
             values = kind.losses(y[kind.name], y_pred[kind.name], self.network)
             weights = sample_weight[kind.name] * kind.row_weights(y[kind.name])
@@ -62,6 +65,8 @@ class Judged:
 def judge(network: keras.Model, wanted: Sequence[Target], canvases: inputs.Canvases) -> Judged:
     """Answers for every canvas; losses and metrics over all rows whose label is known, weighted as in training.
 
+    A target without a known label has a loss of NaN and no metrics, and does not count in the loss.
+
     The one judgement: validation during training and `evaluate` both call it.
     """
     began = time.perf_counter()
@@ -71,11 +76,11 @@ def judge(network: keras.Model, wanted: Sequence[Target], canvases: inputs.Canva
     for kind in map(targets.of, wanted):
         labels, known = kind.encode(canvases.rows[kind.name])
         values = kind.losses(labels, outputs[kind.name], network)
-        losses[kind.name] = float(weighted_mean(values, known * kind.row_weights(labels)))
+        losses[kind.name] = float(weighted_mean(values, known * kind.row_weights(labels))) if known.any() else math.nan
         answers[kind.name] = np.asarray(kind.decode(outputs[kind.name]))
         rows = known > 0
         found[kind.name] = kind.measure(labels[rows, 0], answers[kind.name][rows]) if rows.any() else {}
-    loss = sum(target.weight * losses[target.name] for target in wanted)
+    loss = sum(target.weight * losses[target.name] for target in wanted if not math.isnan(losses[target.name]))
     return Judged(loss, losses, found, answers, seconds)
 
 

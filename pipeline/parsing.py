@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pydantic
@@ -51,6 +52,18 @@ def _first_problem(error: pydantic.ValidationError) -> str:
     return f"{field}: {problem['msg']}{extra}"
 
 
+def split_known(experiment: Experiment, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments that set a field which this experiment has, and all others, each option with its values."""
+    known, groups = set(_fields(experiment)), [[]]
+    for argument in arguments:
+        if argument.startswith("--"):
+            groups.append([])
+        groups[-1].append(argument)
+    ours = [group for group in groups if group and _field_name(group[0]) in known]
+    others = [group for group in groups if group and _field_name(group[0]) not in known]
+    return list(chain(*ours)), list(chain(*others))
+
+
 def override(experiment: Experiment, arguments: Sequence[str], short: Sequence[str] = ()) -> Experiment:
     """The experiment with fields replaced, as in `--stages.0.optimizer.name sgd --model.head.units 512 256`.
 
@@ -59,9 +72,9 @@ def override(experiment: Experiment, arguments: Sequence[str], short: Sequence[s
     """
     known = list(_fields(experiment))
     for argument in arguments:
-        name = argument.partition("=")[0]
-        if name.startswith("--") and name[2:].replace("-", "_") not in known and name != "--help":
-            raise unknown("option", name, [*short, *(f"--{field.replace('_', '-')}" for field in known)])
+        if argument.startswith("--") and _field_name(argument) not in known and argument != "--help":
+            fields = (f"--{field.replace('_', '-')}" for field in known)
+            raise unknown("option", argument.partition("=")[0], [*short, *fields])
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -75,6 +88,10 @@ def override(experiment: Experiment, arguments: Sequence[str], short: Sequence[s
         if not stop.code:  # --help was asked for and printed
             raise
         raise RequestError(_plain(said.getvalue())) from None
+
+
+def _field_name(option: str) -> str:
+    return option.partition("=")[0].removeprefix("--").replace("-", "_")
 
 
 def _fields(value: object, prefix: str = "") -> Iterator[str]:

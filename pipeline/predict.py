@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from PIL import Image, ImageOps
 
 from pipeline import runs
 from pipeline.canvas import WHOLE, canvas, read
@@ -29,10 +27,12 @@ class Predictor:
 
     def __init__(self, model: str | Path) -> None:
         folder = _saved_model(Path(model))
-        self.labels = json.loads((folder / "assets.extra" / "labels.json").read_text(encoding="utf-8"))
-        self._model = tf.saved_model.load(str(folder))  # kept: its signatures live only as long as it does
-        self._from_bytes = self._model.signatures["jpeg"]
-        self._from_pixels = self._model.signatures["serving_default"]
+        try:
+            self.labels = json.loads((folder / "assets.extra" / "labels.json").read_text(encoding="utf-8"))
+            self._model = tf.saved_model.load(str(folder))  # kept: its signatures live only as long as it does
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise RequestError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+        self._answer = self._model.signatures["serving_default"]
 
     def __call__(self, paths: Sequence[str | Path]) -> pd.DataFrame:
         """One row a picture: path, `<target>_predicted`, `<target>_p_<class>`, and the reason where there is none."""
@@ -41,23 +41,27 @@ class Predictor:
         return pd.concat(tables, ignore_index=True)
 
     def _batch(self, paths: Sequence[str | Path]) -> pd.DataFrame:
-        contents = [_content(path) for path in paths]
-        reasons = [content if isinstance(content, str) else self._damage(content) for content in contents]
+        canvases, reasons = zip(*(self._canvas(path) for path in paths), strict=True)
         good = [i for i, reason in enumerate(reasons) if not reason]
         rows = pd.DataFrame({"path": [str(path) for path in paths]})
         if good:
-            said = self._from_bytes(bytes=tf.constant([contents[i] for i in good]))
+            said = self._answer(images=tf.stack([canvases[i] for i in good]))
             answers = pd.concat([self._columns(name, said[name].numpy()) for name in self.labels["targets"]], axis=1)
             rows = rows.join(answers.set_index(pd.Index(good)))
         return rows.assign(reason=reasons)
 
-    def _damage(self, content: bytes) -> str:
-        """Why a picture cannot be decoded; empty when it can."""
+    def _canvas(self, path: str | Path) -> tuple[tf.Tensor | None, str]:
+        """The picture's canvas, made as in training, or the reason why there is none."""
+        size = self.labels["image_size"]
         try:
-            canvas(tf.constant(content), tf.constant(WHOLE), tf.constant(1), self.labels["image_size"], 0.0)
+            content, orientation = read(str(path))
+            return canvas(tf.constant(content), tf.constant(WHOLE), tf.constant(orientation), size, margin=0.0), ""
+        except OSError as error:
+            return None, f"the file cannot be read: {error.strerror}"
         except tf.errors.OpError:
-            return "damaged or of an unknown format"
-        return ""
+            return None, "damaged or of an unknown format"
+        except ValueError as error:
+            return None, str(error)
 
     def _columns(self, name: str, answers: np.ndarray) -> pd.DataFrame:
         classes = self.labels["targets"][name].get("classes")
@@ -67,21 +71,6 @@ class Predictor:
         return pd.DataFrame(
             {f"{name}_predicted": best} | {f"{name}_p_{c}": answers[:, i] for i, c in enumerate(classes)}
         )
-
-
-def _content(path: str | Path) -> bytes | str:
-    """An upright picture's bytes, or the reason why there are none."""
-    try:
-        content, orientation = read(str(path))
-    except ValueError as error:
-        return str(error)
-    except OSError as error:
-        return f"the file cannot be read: {error.strerror}"
-    if orientation == 1:
-        return content
-    upright = io.BytesIO()  # PNG, so that turning the picture loses nothing
-    ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB").save(upright, "png")
-    return upright.getvalue()
 
 
 def picture_files(inputs: Iterable[str]) -> list[str]:
@@ -103,18 +92,25 @@ def picture_files(inputs: Iterable[str]) -> list[str]:
     return found
 
 
+def check_out(path: Path) -> Path:
+    """The path, if answers can be written there. Raises RequestError for another ending, or a folder."""
+    if path.suffix not in _WRITERS or path.is_dir():
+        raise RequestError(f"--out {path}: expected a file whose name ends in {', '.join(_WRITERS)}")
+    return path
+
+
 def save(table: pd.DataFrame, path: Path) -> None:
-    """Write answers as .csv, .jsonl or .parquet, by the file's name."""
-    writers = {
-        ".csv": lambda to: table.to_csv(to, index=False),
-        ".jsonl": lambda to: table.to_json(to, orient="records", lines=True),
-        ".parquet": lambda to: table.to_parquet(to, index=False),
-    }
-    if path.suffix not in writers:
-        raise RequestError(f"--out {path}: expected a name that ends in {', '.join(writers)}")
+    """Write answers in the format of the path's ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with runs.written(path) as temporary:
-        writers[path.suffix](temporary)
+    with runs.written(check_out(path)) as temporary:
+        _WRITERS[path.suffix](table, temporary)
+
+
+_WRITERS = {
+    ".csv": lambda table, path: table.to_csv(path, index=False),
+    ".jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    ".parquet": lambda table, path: table.to_parquet(path, index=False),
+}
 
 
 def _saved_model(path: Path) -> Path:

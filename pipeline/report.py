@@ -16,7 +16,7 @@ def table(results: dict[str, Any]) -> str:
         shown.add_column(heading, justify=justify)
     for name, found in results["targets"].items():
         for metric, value in found.items():
-            if metric not in ("interval", "confusion", "count"):
+            if metric not in ("interval", "confusion"):
                 shown.add_row(
                     name, metric, _number(value), " to ".join(map(_number, found["interval"].get(metric, ())))
                 )

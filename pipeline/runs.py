@@ -87,6 +87,8 @@ def written(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=".", dir=path.parent)) / path.name
     try:
         yield temporary
+        if path.is_dir() and not temporary.is_dir():
+            raise RequestError(f"{path} is a folder: a file of that name cannot be written")
         if path.is_dir():
             path.rename(temporary.with_name("old"))
         os.replace(temporary, path)

@@ -48,6 +48,6 @@ def make_optimizer(how: config.Optimizer, steps: int, steps_per_epoch: int) -> k
     rate = Rate(how.learning_rate, how.schedule, steps, steps_per_epoch)
     kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
     extra = {"momentum": 0.9 if how.momentum is None else how.momentum} if how.name == "sgd" else {}
-    optimizer = kinds[how.name](rate, weight_decay=how.weight_decay or None, **extra)
+    optimizer = kinds[how.name](rate, weight_decay=how.weight_decay, **extra)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

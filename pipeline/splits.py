@@ -31,16 +31,15 @@ def limit(rows: pd.DataFrame, count: int | None) -> pd.DataFrame:
     """At most `count` rows (None: all), chosen by a hash of their names, in their old order."""
     if count is None or count >= len(rows):
         return rows
-    chosen = np.argsort([_share(_name(path)) for path in rows["path"]], kind="stable")[:count]
+    chosen = np.argsort([_share(f"limit {_name(path)}") for path in rows["path"]], kind="stable")[:count]
     return rows.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
-def leaks(rows: pd.DataFrame, split: str) -> dict[str, int]:
-    """How many rows of `split` have their subject, their very bytes, or nearly their picture among the training rows.
+def leaks(judged: pd.DataFrame, train: pd.DataFrame) -> dict[str, int]:
+    """How many judged rows have their subject, their very bytes, or nearly their picture among the training rows.
 
     Near duplicates are pictures whose perceptual hashes differ in at most NEAR of 64 bits; duplicates are among them.
     """
-    train, judged = rows[rows["split"] == "train"], rows[rows["split"] == split]
     shared = judged["subject"].notna() & judged["subject"].isin(train["subject"].dropna())
     return {
         "subjects": int(shared.sum()),

@@ -17,7 +17,7 @@ import pandas as pd
 import models
 from pipeline import datasets, inputs, machine, manifests, metrics, runs, targets
 from pipeline.config import Experiment, Stage, Target
-from pipeline.errors import RequestError, WorkError
+from pipeline.errors import RequestError, WorkError, unknown
 from pipeline.network import build_network, hand_over
 from pipeline.objective import Judged, Trainer, judge
 from pipeline.progress import EpochBar, duration
@@ -39,9 +39,10 @@ def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS) -> Run:
     """
     experiment = settle(experiment)
     machine.set_up(experiment)
-    tables = {stage.name: datasets.load(stage.data) for stage in experiment.stages}
-    for stage in experiment.stages:
-        _check_labels(stage, tables[stage.name], experiment.targets)
+    tables = {
+        stage.name: _labelled(stage, datasets.load(stage.data), experiment.targets) for stage in experiment.stages
+    }
+    _check_learnable(experiment, tables)
     run = None
     stages: list[StageRun] = []
     history: list[Row] = []
@@ -59,6 +60,8 @@ def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS) -> Run:
 def settle(experiment: Experiment) -> Experiment:
     """The experiment with nothing left open: targets, splits and weights as they will be used."""
     experiment = datasets.resolve(experiment)
+    if experiment.model.name not in models.list_models():
+        raise unknown("model", experiment.model.name, models.list_models())
     if experiment.model.weights != "auto":
         return experiment
     drawn = experiment.stages[-1].data.name == "sample"
@@ -126,7 +129,8 @@ class StageRun:
         model = self.experiment.model if before is None else replace(self.experiment.model, weights="none")
         network = build_network(model, self.experiment.targets, labels, self.stage.train)
         if before is not None:
-            hand_over(before, network)
+            for name in hand_over(before, network):
+                log.info(f"stage {self.stage.name}: layer {name} starts new")
         return network
 
     def _epoch(self, epoch: int) -> Row:
@@ -140,6 +144,7 @@ class StageRun:
         row = {"stage": self.stage.name, "epoch": epoch + 1}
         row |= {"learning_rate": float(self.trainer.optimizer.learning_rate)}
         row |= {name: values[-1] for name, values in logs.items()}
+        row["loss"] -= row["penalty"]
         if not math.isfinite(row["loss"]):
             raise WorkError(
                 f"stage {self.stage.name}, epoch {epoch + 1}: the loss is {row['loss']}; a lower learning "
@@ -189,10 +194,7 @@ class StageRun:
 
 
 def _is_better(row: Row, best: Row | None, keep: str) -> bool:
-    if keep != "last" and keep not in row:
-        columns = ", ".join(name for name in row if name.startswith("val_"))
-        raise RequestError(f"keep {keep!r} is no column of history.csv; there are: {columns}")
-    if best is None or keep == "last":
+    if best is None or keep == "last" or math.isnan(best[keep]):
         return True
     if metrics.is_lower_better(keep):
         return row[keep] < best[keep]
@@ -215,18 +217,38 @@ def _count(weights: Sequence[Any]) -> int:
     return sum(math.prod(weight.shape) for weight in weights)
 
 
-def _check_labels(stage: Stage, table: pd.DataFrame, wanted: Sequence[Target]) -> None:
+def _labelled(stage: Stage, table: pd.DataFrame, wanted: Sequence[Target]) -> pd.DataFrame:
+    """The stage's table with a column for every target; a label that the dataset does not have is unknown everywhere.
+
+    Raises RequestError when there is nothing to learn from.
+    """
+    table = table.assign(**{target.name: None for target in wanted if target.name not in table})
     train = table[table["split"] == "train"]
     if train.empty:
         raise RequestError(f"stage {stage.name}: the training split of {stage.data.name} is empty ({len(table)} rows)")
-    for target in wanted:
-        if target.name not in table:
+    if not any(targets.of(target).encode(train[target.name])[1].any() for target in wanted):
+        names = " or ".join(target.name for target in wanted)
+        raise RequestError(
+            f"stage {stage.name}: no training row of {stage.data.name} has a known {names}; its columns "
+            f"are {', '.join(table.columns)}"
+        )
+    return table
+
+
+def _check_learnable(experiment: Experiment, tables: dict[str, pd.DataFrame]) -> None:
+    """Every target must be known somewhere, and what is kept must be a column of history.csv."""
+    for kind in map(targets.of, experiment.targets):
+        if not any(kind.encode(table[kind.name][table["split"] == "train"])[1].any() for table in tables.values()):
+            raise RequestError(f"no training row has a known {kind.name}: leave that target out, or label some rows")
+    columns = ["val_loss"]
+    for kind in map(targets.of, experiment.targets):
+        columns += [f"val_{kind.name}_{metric}" for metric in ("loss", *kind.metric_names)]
+    for stage in experiment.stages:
+        if stage.keep not in ("last", *columns):
             raise RequestError(
-                f"stage {stage.name}: {stage.data.name} has no column {target.name}; its columns are "
-                f"{', '.join(table.columns)}"
+                f"stage {stage.name}: keep {stage.keep!r} is neither last nor a column of history.csv: "
+                f"{', '.join(columns)}"
             )
-        if not targets.of(target).encode(train[target.name])[1].any():
-            raise RequestError(f"stage {stage.name}: no training row of {stage.data.name} has a known {target.name}")
 
 
 def _write_end(run: Run, experiment: Experiment, tables: dict[str, pd.DataFrame], stages: Sequence[StageRun]) -> None:

@@ -1,6 +1,6 @@
 """A table of your own: CSV or Parquet with a column `path`, and age, gender, age_group or class columns of yours.
 
-The root is the file itself; paths are relative to it. A column `split` (train, val, test) is used as it stands, without
+The root is the file itself; paths are relative to it. A column `split` (train, val, test) is used as it stands; without
 it the rows are divided by `subject` where there is one. `x y w h` is the face's box in pixels. Columns that go by
 other names are mapped: `--stages.0.data.columns path file age years`; class columns to learn beside the known ones are
 named: `--stages.0.data.classes smile`.
@@ -30,7 +30,7 @@ def targets(
         found.append(Regression("age"))
     if "gender" in table:
         found.append(Binary("gender"))
-    found += [_class_target(table, name) for name in ("age_group", *(classes or ())) if name in table]
+    found += [_class_target(table, name) for name in dict.fromkeys(("age_group", *(classes or ()))) if name in table]
     if not found:
         raise RequestError(
             f"{root}: nothing to learn; expected a column age, gender or age_group, or --stages.0.data."
@@ -41,7 +41,7 @@ def targets(
 
 def split(root: str | None, columns: dict[str, str] | None = None, classes: tuple[str, ...] | None = None) -> Split:
     """The file's own split where it has one."""
-    return OfficialSplit() if "split" in _read(root, columns or {}) else RandomSplit(test=0.1, val=0.1)
+    return OfficialSplit(val=0.0) if "split" in _read(root, columns or {}) else RandomSplit(test=0.1, val=0.1)
 
 
 def load(
@@ -56,11 +56,11 @@ def load(
             raise RequestError(f"{root} has no column {name!r}; its columns are {', '.join(table.columns)}")
     folder = Path(root).parent
     rows = table.dropna(subset="path").reset_index(drop=True)
-    rows["path"] = [str(folder / path.strip()) for path in rows["path"]]
+    rows["path"] = [str(folder / path) for path in rows["path"]]
     if "age" in rows:
         rows["age"] = manifests.years(rows["age"], str(root))
     if "gender" in rows:
-        spelled = rows["gender"].str.strip().str.lower()
+        spelled = rows["gender"].str.lower()
         rows["gender"] = manifests.known(spelled.map(_GENDERS).fillna(spelled), ("female", "male"), str(root))
     return rows
 
@@ -76,12 +76,16 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     path = Path(root)
     if path.suffix.lower() in (".parquet", ".pq"):
         try:
-            table = pd.read_parquet(path).astype("str")
+            table = manifests.text(pd.read_parquet(path))
         except (OSError, ValueError) as error:
             raise RequestError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]}") from error
     else:
         table = manifests.read_csv(path, [])
-    table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
+    for theirs in columns.values():
+        if theirs not in table:
+            raise RequestError(f"{path} has no column {theirs!r}; its columns are {', '.join(table.columns)}")
+    hidden = [ours for ours, theirs in columns.items() if ours in table and ours != theirs]
+    table = table.drop(columns=hidden).rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "path" not in table:
         raise RequestError(
             f"{path} has no column 'path' (the picture's file); its columns are "
@@ -92,7 +96,7 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
 
 def _class_target(table: pd.DataFrame, name: str) -> Target:
     """The classes are the values found, in order (numbers by size)."""
-    values = sorted(table[name].dropna().str.strip().unique(), key=_natural)
+    values = sorted(table[name].dropna().unique(), key=_natural)
     if len(values) < 2:
         raise RequestError(f"column {name!r} holds {len(values)} class: expected two or more")
     return Classes(name, tuple(values), ordered=name == "age_group")

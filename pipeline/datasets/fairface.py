@@ -33,12 +33,12 @@ def load(root: str | None) -> pd.DataFrame:
     parts = []
     for split, name in lists.items():
         table = manifests.read_csv(folder / name, ["file", "age", "gender", "race"]).dropna(subset="file")
-        ages = table["age"].str.strip()
+        ages = table["age"]
         ages = ages.str.lower().map(_DATES).fillna(ages)
         parts.append(
             pd.DataFrame(
                 {
-                    "path": [str(folder / file.strip()) for file in table["file"]],
+                    "path": [str(folder / file) for file in table["file"]],
                     "split": split,
                     "age_group": manifests.known(ages, AGES, name),
                     "gender": manifests.known(table["gender"].str.lower(), ("female", "male"), name),

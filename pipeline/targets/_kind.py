@@ -20,7 +20,8 @@ class Kind:
     user gets: numbers [N], or probabilities [N, C] in the order of `classes`.
     """
 
-    metric: str  # followed during training: the mean of `score`
+    metric_names: tuple[str, ...]  # what `measure` answers
+    metric: str  # the one of them that is followed during training: the mean of `score`
     classes: tuple[str, ...] = ()
 
     def __init__(self, target: Target) -> None:

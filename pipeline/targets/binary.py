@@ -15,6 +15,7 @@ from pipeline.targets._kind import Kind
 class Behaviour(Kind):
     """The network answers the probability of the second class."""
 
+    metric_names = metrics.BINARY
     metric = "accuracy"
 
     @property

@@ -18,6 +18,10 @@ class Behaviour(Kind):
     metric = "accuracy"
 
     @property
+    def metric_names(self) -> tuple[str, ...]:
+        return metrics.ORDERED_CLASSES if self.target.ordered else metrics.CLASSES
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.target.classes
 

@@ -18,13 +18,14 @@ _LOSSES = {"mae": ops.abs, "mse": ops.square}
 class Behaviour(Kind):
     """One linear unit; standardised or not, what the network answers is in the target's unit."""
 
+    metric_names = metrics.REGRESSION
     metric = "mae"
 
     def output(self, features: keras.KerasTensor, labels: np.ndarray) -> keras.KerasTensor:
         if not self.target.standardize:
             return layers.Dense(1, dtype="float32", name=self.name)(features)
         x = layers.Dense(1, dtype="float32", name=f"{self.name}_standardized")(features)
-        spread, mean = float(np.std(labels)) or 1.0, float(np.mean(labels))
+        spread, mean = (float(np.std(labels)) or 1.0, float(np.mean(labels))) if len(labels) else (1.0, 0.0)
         return layers.Rescaling(spread, offset=mean, dtype="float32", name=self.name)(x)
 
     def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
@@ -48,4 +49,4 @@ class Behaviour(Kind):
         return {"kind": self.target.kind, "unit": self.target.unit}
 
     def _numbers(self, column: pd.Series) -> pd.Series:
-        return pd.to_numeric(column).astype(float)
+        return pd.to_numeric(column, errors="coerce").astype(float)

@@ -128,6 +128,8 @@ def test_exif_orientation_is_applied_as_pillow_applies_it(orientation: int, tmp_
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        (encoded(PICTURE.quantize(16), "bmp"), "BMP with a palette"),
+        (encoded(PICTURE, "tiff"), "TIFF"),
         (b"", "empty"),
         (b"<html>404</html>", "not a readable picture"),
         (encoded(smooth_picture(0)[:1, :1], "png"), "1×1"),

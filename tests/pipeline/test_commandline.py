@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from tests.conftest import write_picture
 
 LIGHT = [
     ["list", "models"],
@@ -41,6 +42,9 @@ def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str
         ("train mobilenetv2 --epochs soon", "--epochs"),
         ("train mobilenetv2 --epochs warmup=3", "no stage 'warmup'"),
         ("train mobilenetv2 --image-size 2", "image_size must be"),
+        ("train mobilenetv2 --image-size 0", "image_size must be"),
+        ("train shared_trunk --image-size 16", "shared_trunk at 16 pixels"),
+        ("train mobilenetv2 --model.name nosuch", "unknown model 'nosuch'"),
         ("train nowhere.json", "nowhere.json"),
         ("evaluate runs/none", "no run runs/none"),
         ("export runs/none", "no run runs/none"),
@@ -56,6 +60,37 @@ def test_a_wrong_request_is_one_line_and_status_2(arguments: str, said: str, cap
     assert said in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def configured(arguments: str):
+    from pipeline.__main__ import _parser, configure
+
+    return configure(*_parser().parse_known_args(arguments.split()))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "faces=mine" / "faces.csv"
+    write_picture(path.parent / "a.jpg")
+    path.parent.joinpath("faces.csv").write_text("file,years,smile\na.jpg,20,yes\na.jpg,30,no\n")
+    return path
+
+
+def test_options_that_say_how_data_are_read_come_before_targets_and_split(table: Path) -> None:
+    mapped = "--stages.0.data.columns path file age years --stages.0.data.classes smile"
+    experiment = configured(f"train mobilenetv2 --dataset csv --root {table} {mapped} --targets.1.weight 2")
+    assert [(target.name, target.weight) for target in experiment.targets] == [("age", 1.0), ("smile", 2.0)]
+
+
+def test_published_lists_bring_their_split(table: Path, tmp_path: Path) -> None:
+    lists = f"--stages.0.data.split-lists {table} {table}"
+    experiment = configured(f"train mobilenetv2 --dataset utkface --root {tmp_path} {lists}")
+    assert experiment.stages[0].data.split.kind == "official"
+
+
+def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
+    experiment = configured("train mobilenetv2 --stages.0.data.split.test 0.4 --seed 3 --batch-size train=8")
+    assert (experiment.stages[0].data.split.test, experiment.seed, experiment.stages[0].batch_size) == (0.4, 3, 8)
 
 
 def test_train_ends_with_the_path_of_the_run(tiny, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

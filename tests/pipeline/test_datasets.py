@@ -126,8 +126,40 @@ def test_csv_labels_that_cannot_be_right_are_unknown_and_counted(tmp_path: Path,
         rows = datasets.load(Data("csv", root=str(write_table(tmp_path, text))))
     assert rows["age"].isna().tolist() == [True, True, True, False]
     assert rows["gender"].isna().tolist() == [False, True, False, True]
-    assert "3 ages" in caplog.text
+    assert "not an age from 0 to 130: 3 count as unknown" in caplog.text
     assert "'mail'" in caplog.text
+
+
+def test_csv_keeps_a_class_named_none_and_strips_spaces(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "path,glasses\n p0.jpg,None\np1.jpg,round \np2.jpg, round\np3.jpg,\n")
+    data = Data("csv", root=str(root), classes=("glasses",))
+    experiment = datasets.resolve(with_stage(default_experiment("mobilenetv2"), data=data))
+    assert experiment.targets == (Classes("glasses", ("None", "round")),)
+    assert datasets.load(data)["glasses"].tolist()[:3] == ["None", "round", "round"]
+
+
+def test_csv_split_is_used_as_it_stands(tmp_path: Path) -> None:
+    text = "path,age,split\n" + "".join(f"p{i}.jpg,{20 + i},{'test' if i > 2 else 'train'}\n" for i in range(4))
+    data = Data("csv", root=str(write_table(tmp_path, text)))
+    assert datasets.load(data)["split"].tolist() == ["train", "train", "train", "test"]
+
+
+def test_csv_boxes_that_are_no_numbers_are_no_boxes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "path,age,x,y,w,h\np0.jpg,20,1,2,3,4\np1.jpg,21,left,2,3,4\n"
+    with caplog.at_level(logging.WARNING):
+        rows = datasets.load(Data("csv", root=str(write_table(tmp_path, text))))
+    assert rows["x"].isna().tolist() == [False, True]
+    assert "'left'" in caplog.text
+
+
+def test_csv_from_windows_and_parquet_say_the_same(tmp_path: Path) -> None:
+    text = "path,age,subject\np0.jpg,20,ann\np1.jpg,,\n"
+    plain = datasets.load(Data("csv", root=str(write_table(tmp_path, text))))
+    (tmp_path / "windows.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    table = pd.DataFrame({"path": ["p0.jpg", "p1.jpg"], "age": [20, None], "subject": ["ann", None]})
+    table.to_parquet(tmp_path / "faces.parquet")
+    for name in ("windows.csv", "faces.parquet"):
+        pd.testing.assert_frame_equal(datasets.load(Data("csv", root=str(tmp_path / name))), plain)
 
 
 @pytest.mark.parametrize(

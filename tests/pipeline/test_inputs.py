@@ -73,9 +73,9 @@ def test_unreadable_pictures_are_left_out_with_their_reason(tmp_path: Path) -> N
     Path(rows["path"][9]).unlink()
     canvases = inputs.make_canvases(rows, 32, 0.4, Cache(), "train")
     assert canvases.rejected["path"].tolist() == rows["path"][[3, 7, 9]].tolist()
-    assert [
+    assert all(
         word in reason for word, reason in zip(("damaged", "empty", "gone"), canvases.rejected["reason"], strict=True)
-    ]
+    )
     assert canvases.rows["path"].tolist() == rows["path"].drop([3, 7, 9]).tolist()
     assert len(np.concatenate([batch["image"] for batch in inputs.judging(canvases)])) == 57
 

@@ -59,6 +59,13 @@ def test_one_off_is_not_top_two() -> None:
     assert metrics.classes(np.array([2, 1]), probabilities, ordered=True)["one_off"] == 0.5
 
 
+def test_names_are_those_that_are_announced() -> None:
+    assert tuple(metrics.regression(np.arange(3.0), np.arange(3.0))) == metrics.REGRESSION
+    assert tuple(metrics.binary(np.array([0, 1]), np.array([0.1, 0.9]))) == metrics.BINARY
+    assert tuple(metrics.classes(np.array([0, 1]), np.eye(2), ordered=False)) == metrics.CLASSES
+    assert tuple(metrics.classes(np.array([0, 1]), np.eye(2), ordered=True)) == metrics.ORDERED_CLASSES
+
+
 def test_undefined_metrics_are_nan_not_errors() -> None:
     assert np.isnan(metrics.binary(np.ones(3), np.full(3, 0.7))["auc"])
     assert np.isnan(metrics.regression(np.full(3, 5.0), np.arange(3.0))["r2"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
-from pipeline.config import Binary, Convolution, Head, Model, Regression
+from pipeline.config import Binary, Convolution, Head, Model, Optimizer, Regression, Schedule
 from pipeline.errors import RequestError
 from pipeline.network import build_network, hand_over, leaves
 from pipeline.objective import Trainer
+from pipeline.schedules import Rate, make_optimizer
 
 LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
 TARGETS = (Regression("age"), Binary("gender"))
@@ -19,14 +22,14 @@ def trained_step(train: str | tuple[str, ...], model: str = "mobilenetv2") -> tu
     """All weights by path before and after one step."""
     keras.utils.set_random_seed(1)
     network = build_network(Model(model, weights="none", image_size=32), TARGETS, LABELS, train)
-    before = {v.path: np.array(v) for v in network.variables if "seed" not in v.path}
+    before = {v.path: keras.ops.convert_to_numpy(v) for v in network.variables if "seed" not in v.path}
     trainer = Trainer(network, TARGETS)
     trainer.compile("sgd")
     rng = np.random.default_rng(0)
     y = {"age": rng.uniform(10, 70, (8, 1)).astype("float32"), "gender": rng.integers(0, 2, (8, 1)).astype("float32")}
     known = {name: np.ones(8, "float32") for name in y}
     trainer.train_on_batch({"image": rng.integers(0, 256, (8, 32, 32, 3))}, y, known)
-    return before, {v.path: np.array(v) for v in network.variables if "seed" not in v.path}
+    return before, {v.path: keras.ops.convert_to_numpy(v) for v in network.variables if "seed" not in v.path}
 
 
 def changed(train: str | tuple[str, ...]) -> set[str]:
@@ -50,6 +53,42 @@ def test_everything_trains() -> None:
     moved = changed("all")
     assert any("Conv1/" in path for path in moved)
     assert any("moving_mean" in path for path in moved)
+
+
+@pytest.mark.parametrize(
+    "how", [Optimizer(), Optimizer("adam"), Optimizer("sgd"), Optimizer("adamw", weight_decay=0.1)]
+)
+def test_every_optimizer_takes_a_step(how: Optimizer) -> None:
+    weight = keras.Variable([1.0], name="kernel")
+    make_optimizer(how, steps=10, steps_per_epoch=5).apply([keras.ops.ones(1)], [weight])
+    assert float(weight[0]) != 1.0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (Schedule(), [1.0, 1.0, 1.0, 1.0]),
+        (Schedule("exponential", decay=0.5), [1.0, 0.5**0.5, 0.5, 0.25]),
+        (Schedule("cosine"), [1.0, (1 + math.cos(math.pi * 0.25)) / 2, 0.5, 0.0]),
+        (Schedule("cosine", warmup=1), [0.0, 0.5, 1.0, 0.0]),
+    ],
+)
+def test_rates_follow_their_formulas(schedule: Schedule, rates: list[float]) -> None:
+    rate = Rate(1.0, schedule, steps=4, steps_per_epoch=2)
+    assert [float(rate(step)) for step in (0, 1, 2, 4)] == pytest.approx(rates, abs=1e-6)
+
+
+def test_a_frozen_layer_drops_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trunk(name: str, image_size: int, weights: str | None) -> keras.Model:
+        picture = keras.Input((image_size, image_size, 3))
+        dropped = keras.layers.Dropout(0.5, name="drop")(picture)
+        return keras.Model(picture, keras.layers.Conv2D(4, 3, name="conv")(dropped), name="toy")
+
+    monkeypatch.setattr("pipeline.network.build_trunk", trunk)
+    network = build_network(Model("toy", weights="none", image_size=16), TARGETS, LABELS, "head")
+    pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32")}
+    trained, judged = (np.array(network(pictures, training=training)["gender"]) for training in (True, False))
+    assert trained == pytest.approx(judged, abs=1e-6)
 
 
 def test_a_name_that_is_no_layer_is_refused() -> None:

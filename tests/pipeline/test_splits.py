@@ -22,6 +22,10 @@ def people(subjects: list[str], **columns: object) -> pd.DataFrame:
     return pd.DataFrame({"path": paths, "subject": pd.Series(subjects, dtype="str"), **columns})
 
 
+def judged_and_train(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return rows[rows["split"] == "test"], rows[rows["split"] == "train"]
+
+
 @given(st.lists(st.sampled_from("abcdefghijklmnop"), min_size=1, max_size=80), st.floats(0, 0.5), st.floats(0, 0.4))
 def test_no_subject_is_in_two_splits(subjects: list[str], test: float, val: float) -> None:
     rows = splits.assign(people(subjects), RandomSplit(test, val))
@@ -55,7 +59,7 @@ def test_by_image_ignores_the_subject_and_is_reported_as_leaking(tmp_path: Path)
     paths = [str(write_picture(tmp_path / f"{i}.png", seed=i, size=16)) for i in range(60)]
     rows = pd.DataFrame({"path": paths, "subject": pd.Series(["one", "two"] * 30, dtype="str")})
     leaking = splits.assign(rows, RandomSplit(0.3, 0.1, by="image"))
-    assert splits.leaks(leaking, "test") == {
+    assert splits.leaks(*judged_and_train(leaking)) == {
         "subjects": (leaking["split"] == "test").sum(),
         "duplicates": 0,
         "near_duplicates": 0,
@@ -67,7 +71,7 @@ def test_identical_pictures_without_a_subject_stay_together(tmp_path: Path) -> N
     rows = pd.DataFrame({"path": paths, "subject": pd.Series([None] * 40, dtype="str")})
     split = splits.assign(rows, RandomSplit(0.4, 0.2))
     assert split.groupby(np.arange(40) % 10)["split"].nunique().max() == 1
-    assert splits.leaks(split, "test") == {"subjects": 0, "duplicates": 0, "near_duplicates": 0}
+    assert splits.leaks(*judged_and_train(split)) == {"subjects": 0, "duplicates": 0, "near_duplicates": 0}
 
 
 def test_copies_and_near_copies_are_counted(tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ def test_copies_and_near_copies_are_counted(tmp_path: Path) -> None:
     test = [tmp_path / "copy.png", tmp_path / "near.jpg"]
     rows = people(["a"] * 8, split=["train"] * 6 + ["test"] * 2)
     rows = rows.assign(path=[str(p) for p in [*paths, *test]], subject=pd.Series([None] * 8, dtype="str"))
-    assert splits.leaks(rows, "test") == {"subjects": 0, "duplicates": 1, "near_duplicates": 2}
+    assert splits.leaks(*judged_and_train(rows)) == {"subjects": 0, "duplicates": 1, "near_duplicates": 2}
 
 
 def test_official_lists_stay_and_validation_comes_from_training_only() -> None:
@@ -105,3 +109,8 @@ def test_limit_takes_the_same_rows_in_their_order() -> None:
     assert some["path"].tolist() == [p for p in rows["path"] if p in set(some["path"])]
     assert set(splits.limit(rows, 5)["path"]) <= set(some["path"])
     assert len(splits.limit(rows, 80)) == 50
+
+
+def test_limit_and_split_by_image_are_independent() -> None:
+    rows = splits.assign(splits.limit(people([None] * 400), 100), RandomSplit(0.2, 0.1, by="image"))
+    assert (rows["split"] == "train").sum() > 50
