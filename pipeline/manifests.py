@@ -71,7 +71,7 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
     for name in ("split", "subject"):
         if name not in rows:
-            rows[name] = pd.Series(pd.NA, index=rows.index, dtype="str")
+            rows[name] = pd.Series(None, index=rows.index, dtype=object)
     for name in BOX:
         rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number") if name in rows else np.nan
     there = np.fromiter((Path(path).is_file() for path in rows["path"]), bool, len(rows))
