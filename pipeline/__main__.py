@@ -92,8 +92,9 @@ def _add(commands: argparse._SubParsersAction, name: str, run: object, text: str
 def _add_train(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "train", _train, "train an experiment, judge it on its test split, export it")
     command.add_argument(
-        "experiment", metavar="EXPERIMENT", help="a name of `list experiments`, a JSON file, or a model"
+        "experiment", metavar="EXPERIMENT", nargs="?", help="a name of `list experiments`, a JSON file, or a model"
     )
+    command.add_argument("--resume", metavar="RUN", help="go on with a run; --epochs then says how many in all")
     for name, kind in STAGE_OPTIONS.items():
         command.add_argument(
             _option(name),
@@ -140,12 +141,13 @@ def _start_tensorflow() -> None:
 
 
 def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
-    experiment = configure(chosen, rest)
+    resumed = _opened(chosen.resume) if chosen.resume else None
+    experiment = _more_epochs(resumed, chosen, rest) if resumed else configure(chosen, rest)
     _start_tensorflow()
     from pipeline import evaluate, export, train
     from pipeline.report import table
 
-    run = train(experiment, chosen.runs)
+    run = train(experiment, chosen.runs, resumed)
     export(run)
     try:
         print(table(evaluate(run)), file=sys.stderr)
@@ -154,10 +156,27 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     return run.path
 
 
+def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
+    """A run's experiment, perhaps with more epochs; nothing else of it may change."""
+    fixed = (name for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS) if name != "epochs")
+    others = [*(_option(name) for name in fixed if getattr(chosen, name) not in (None, [])), *rest]
+    if others:
+        raise RequestError(f"{others[0]}: a resumed run keeps its configuration; only --epochs may be given")
+    if chosen.experiment not in (None, run.experiment.name):
+        raise RequestError(f"{chosen.resume} is a run of {run.experiment.name}, not of {chosen.experiment}")
+    experiment = _with_short_options(run.experiment, chosen)
+    for before, now in zip(run.experiment.stages, experiment.stages, strict=True):
+        if now.epochs < before.epochs:
+            raise RequestError(f"--epochs {now.epochs}: the run has {before.epochs}; --epochs says how many in all")
+    return experiment
+
+
 def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
     """The experiment with short options, then long ones, put in. Imports neither TensorFlow nor pandas."""
     from pipeline import datasets, loading, parsing
 
+    if chosen.experiment is None:
+        raise RequestError("train what? expected EXPERIMENT or --resume RUN; see `python -m pipeline train --help`")
     experiment = loading.load_experiment(chosen.experiment)
     try:
         experiment = _with_short_options(experiment, chosen)

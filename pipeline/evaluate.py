@@ -57,7 +57,7 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
     runs.write_json(run.path / results_name(split, dataset), results)
     said = predictions(canvases.rows, judged_targets, judged.answers)
     runs.write_csv(run.path / f"predictions{suffix}.csv", said)
-    _add_rejected(run, canvases.rejected)
+    runs.add_rejected(run, canvases.rejected)
     plots.figures(run, results, said, canvases.first(EXAMPLES), judged_targets, suffix)
     return results
 
@@ -124,9 +124,3 @@ def _target_results(target: Target, rows: pd.DataFrame, answers: np.ndarray, gro
         counts = metrics.confusion(true, said.argmax(axis=1), len(kind.classes))
         results["confusion"] = counts.tolist()
     return results
-
-
-def _add_rejected(run: Run, rejected: pd.DataFrame) -> None:
-    path = run.path / "rejected.csv"
-    before = [pd.read_csv(path, dtype=str)] if path.exists() else []
-    runs.write_csv(path, pd.concat([*before, rejected]).drop_duplicates("path"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib import import_module
 
 import keras
 import numpy as np
@@ -48,6 +49,7 @@ def build_network(
 
 def load_network(run: Run) -> keras.Model:
     """A run's model.keras. Raises RequestError for a file that is damaged, or holds code (Lambda layers)."""
+    import_module(f"models.{run.experiment.model.name}")  # its layers must be known to Keras
     try:
         return keras.saving.load_model(run.model, compile=False)
     except Exception as error:  # zip, HDF5 and Keras each raise their own
@@ -61,6 +63,14 @@ def leaves(model: keras.Model) -> Iterator[keras.Layer]:
             yield from leaves(layer)
         else:
             yield layer
+
+
+def reseed(model: keras.Model, seed: tuple[int, ...]) -> None:
+    """Set the random state of every layer that draws (dropout), so that an epoch draws the same wherever it starts."""
+    rng = np.random.default_rng(seed)
+    for layer in leaves(model):
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.state.assign(rng.integers(0, 2**32, 2, dtype=np.uint32))
 
 
 def hand_over(source: keras.Model, network: keras.Model) -> list[str]:

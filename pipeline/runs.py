@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
+_TEMPORARY = ".unfinished-"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     return run
 
 
+def reopen(run: Run, experiment: Experiment) -> None:
+    """Clear away what a killed process left half-written, and note the configuration it goes on with."""
+    for leftover in run.path.rglob(f"{_TEMPORARY}*"):
+        shutil.rmtree(leftover)
+    write_text(run.path / "experiment.json", parsing.to_json(experiment))
+
+
 def open_run(path: str | Path) -> Run:
     """The run in a directory. Raises RequestError when there is none."""
     if not Path(path).is_dir():
@@ -84,7 +92,7 @@ def open_run(path: str | Path) -> Run:
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, which takes its place when the block ends without an error."""
-    temporary = Path(tempfile.mkdtemp(prefix=".", dir=path.parent)) / path.name
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=path.parent)) / path.name
     try:
         yield temporary
         if path.is_dir() and not temporary.is_dir():
@@ -111,6 +119,15 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table, whole or not at all."""
     with written(path) as temporary:
         table.to_csv(temporary, index=False)
+
+
+def add_rejected(run: Run, rejected: pd.DataFrame) -> None:
+    """Add pictures that could not be read (path, reason) to the run's rejected.csv."""
+    import pandas as pd
+
+    path = run.path / "rejected.csv"
+    before = [pd.read_csv(path, dtype=str)] if path.exists() else []
+    write_csv(path, pd.concat([*before, rejected]).drop_duplicates("path"))
 
 
 def _unused(folder: Path) -> Path:

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 import models
-from pipeline import datasets, inputs, machine, manifests, metrics, runs, targets
+from pipeline import checkpoints, datasets, inputs, machine, manifests, metrics, runs, targets
+from pipeline.checkpoints import Progress, Row
 from pipeline.config import Experiment, Stage, Target
 from pipeline.errors import RequestError, WorkError, unknown
-from pipeline.network import build_network, hand_over
+from pipeline.network import build_network, hand_over, reseed
 from pipeline.objective import Judged, Trainer, judge
 from pipeline.progress import EpochBar, duration
 from pipeline.runs import Run
@@ -27,33 +28,43 @@ from pipeline.schedules import make_optimizer
 log = logging.getLogger(__name__)
 
 TRAIN_OVER_FORWARD = 4  # a training step's time over a prediction's; from 3.5 to 4.5 were seen on CPUs
-Row = dict[str, Any]  # of history.csv
 
 
-def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS) -> Run:
+def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS, resume: Run | None = None) -> Run:
     """Fit an experiment and answer its run: experiment.json, history.csv, model.keras, environment.json, rejected.csv.
 
-    Test rows are not read. Raises RequestError for an experiment that cannot be run as it stands (data that are not
-    there, weights that do not fit, a target without labels), WorkError when too many pictures cannot be read or the
-    loss is no longer a number.
+    Test rows are not read. resume: go on with this run, which was stopped, or with more epochs in its last stage; it
+    ends with the same weights as if it had never been stopped.
+
+    Raises RequestError for an experiment that cannot be run as it stands (data that are not there, weights that do not
+    fit, a target without labels), WorkError when too many pictures cannot be read or the loss is no longer a number.
     """
     experiment = settle(experiment)
     machine.set_up(experiment)
-    tables = {
-        stage.name: _labelled(stage, datasets.load(stage.data), experiment.targets) for stage in experiment.stages
-    }
+    tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
     _check_learnable(experiment, tables)
-    run = None
-    stages: list[StageRun] = []
-    history: list[Row] = []
-    for stage in experiment.stages:
-        before = stages[-1].network if stages else None
-        stages.append(StageRun(experiment, stage, tables[stage.name], before))
-        run = run or runs.create(experiment, runs_folder)  # not before pictures and weights were found to be there
-        for row in stages[-1].epochs():
-            history.append(row)
-            runs.write_csv(run.path / "history.csv", pd.DataFrame(history))
-    _write_end(run, experiment, tables, stages)
+    progress = checkpoints.read(resume) if resume else Progress()
+    if resume:
+        runs.reopen(resume, experiment)
+    run, network = resume, None
+    for number in range(progress.stage, len(experiment.stages)):
+        stage = experiment.stages[number]
+        progress.begin(number)
+        at_work = StageRun(experiment, stage, tables[stage.name], network, progress)
+        if run is None:  # not before pictures and weights were found to be there
+            run = runs.create(experiment, runs_folder)
+        runs.add_rejected(run, at_work.rejected)
+        try:
+            for _ in at_work.epochs():
+                checkpoints.write(run, progress)
+                runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
+        except KeyboardInterrupt:
+            log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
+            raise
+        network = at_work.network
+    with runs.written(run.path / "model.keras") as temporary:
+        network.save(temporary)
+    runs.write_json(run.path / "environment.json", machine.environment(experiment) | {"stages": progress.notes})
     return run
 
 
@@ -70,10 +81,13 @@ def settle(experiment: Experiment) -> Experiment:
 
 
 class StageRun:
-    """One stage at work: its canvases, its network, and `epochs()`, which trains."""
+    """One stage at work: its canvases, its network, and `epochs()`, which trains on from where `progress` stands."""
 
-    def __init__(self, experiment: Experiment, stage: Stage, table: pd.DataFrame, before: keras.Model | None) -> None:
-        self.experiment, self.stage = experiment, stage
+    def __init__(
+        self, experiment: Experiment, stage: Stage, table: pd.DataFrame, before: keras.Model | None, progress: Progress
+    ) -> None:
+        self.experiment, self.stage, self.progress = experiment, stage, progress
+        self.manifest = manifests.fingerprint(table)
         self.train, self.val = (self._canvases(table, split) for split in ("train", "val"))
         encoded = {t.name: targets.of(t).encode(self.train.rows[t.name]) for t in experiment.targets}
         self.labels = {name: labels for name, (labels, _) in encoded.items()}
@@ -84,39 +98,43 @@ class StageRun:
         self.trainer = Trainer(self.network, experiment.targets)
         optimizer = make_optimizer(stage.optimizer, self.steps * stage.epochs, self.steps)
         self.trainer.compile(optimizer=optimizer, jit_compile=machine.uses_xla(experiment))
-        self.seconds: list[float] = []
-
-    def epochs(self) -> Iterator[Row]:
-        """Train, answering a row of history.csv an epoch; at the end the network holds the kept epoch's weights."""
-        self._announce()
-        best, weights, waited = None, None, 0
-        keep = self.stage.keep if len(self.val) else "last"
-        for epoch in range(self.stage.epochs):
-            row = self._epoch(epoch)
-            yield row
-            waited += 1
-            if _is_better(row, best, keep):
-                best, weights, waited = row, self.network.get_weights(), 0
-            if waited == self.stage.early_stopping:
-                log.info("stage %s: no better %s in %d epochs: stopped", self.stage.name, keep, waited)
-                break
-        self.network.set_weights(weights)
-        log.info("stage %s: kept epoch %d, %s", self.stage.name, best["epoch"], _shown(best, ["loss", keep]))
 
     @property
     def rejected(self) -> pd.DataFrame:
         """path and reason of the pictures that could not be read."""
         return pd.concat([self.train.rejected, self.val.rejected])
 
-    @property
-    def images_per_second(self) -> float:
-        """Training pictures over the time of whole epochs, validation included."""
-        return len(self.seconds) * self.steps * self.batch_size / sum(self.seconds)
+    def epochs(self) -> Iterator[Row]:
+        """Train, answering a row of history.csv an epoch; at the end the network holds the kept epoch's weights."""
+        self._announce()
+        progress, patience = self.progress, self.stage.early_stopping
+        keep = self.stage.keep if len(self.val) else "last"
+        if progress.epoch:
+            self._restore()
+        while progress.epoch < self.stage.epochs and not (patience and progress.waited >= patience):
+            row = self._epoch(progress.epoch)
+            better = _is_better(row, progress.best, keep)
+            progress.epoch += 1
+            progress.history.append(row)
+            progress.weights = self.network.get_weights()
+            progress.optimizer = [keras.ops.convert_to_numpy(v) for v in self.trainer.optimizer.variables]
+            progress.waited = 0 if better else progress.waited + 1
+            if better:
+                progress.best, progress.kept = row, progress.weights
+            yield row
+        self.network.set_weights(progress.kept)
+        log.info(
+            f"stage {self.stage.name}: kept epoch {progress.best['epoch']}, {_shown(progress.best, ['loss', keep])}"
+        )
 
-    @property
-    def trainable_parameters(self) -> int:
-        """How many numbers this stage trains."""
-        return _count(self.network.trainable_weights)
+    def _restore(self) -> None:
+        """Network and optimizer as they were after the last epoch that was done."""
+        self.network.set_weights(self.progress.weights)
+        optimizer = self.trainer.optimizer
+        optimizer.build(self.trainer.trainable_variables)
+        for variable, value in zip(optimizer.variables, self.progress.optimizer, strict=True):
+            variable.assign(value)
+        log.info(f"stage {self.stage.name}: resumed after epoch {self.progress.epoch}")
 
     def _canvases(self, table: pd.DataFrame, split: str) -> inputs.Canvases:
         rows = table[table["split"] == split].reset_index(drop=True)
@@ -126,7 +144,8 @@ class StageRun:
     def _network(self, before: keras.Model | None) -> keras.Model:
         """This stage's network; weights come from the stage before, where there is one."""
         labels = {name: values[self.known[name] > 0, 0] for name, values in self.labels.items()}
-        model = self.experiment.model if before is None else replace(self.experiment.model, weights="none")
+        fresh = before is None and not self.progress.epoch
+        model = self.experiment.model if fresh else replace(self.experiment.model, weights="none")
         network = build_network(model, self.experiment.targets, labels, self.stage.train)
         if before is not None:
             for name in hand_over(before, network):
@@ -135,6 +154,7 @@ class StageRun:
 
     def _epoch(self, epoch: int) -> Row:
         began = time.perf_counter()
+        reseed(self.network, (self.experiment.seed, epoch))
         stream = inputs.training(
             self.train, self.labels, self.known, self.batch_size, self.stage.augment, self.experiment.seed, epoch
         )
@@ -152,9 +172,20 @@ class StageRun:
             )
         if len(self.val):
             row |= _val_columns(judge(self.network, self.experiment.targets, self.val))
-        self.seconds.append(time.perf_counter() - began)
+        self._note(time.perf_counter() - began)
         self._tell(row)
         return row
+
+    def _note(self, seconds: float) -> None:
+        """What environment.json says of this stage: whole epochs' time, validation included."""
+        seconds += self.progress.notes.get(self.stage.name, {}).get("seconds", 0.0)
+        pictures = (self.progress.epoch + 1) * self.steps * self.batch_size
+        self.progress.notes[self.stage.name] = {
+            "manifest": self.manifest,
+            "trainable_parameters": _count(self.network.trainable_weights),
+            "seconds": round(seconds, 2),
+            "images_per_second": round(pictures / seconds, 1),
+        }
 
     def _announce(self) -> None:
         stage, model, optimizer = self.stage, self.experiment.model, self.stage.optimizer
@@ -164,9 +195,8 @@ class StageRun:
         log.info(
             f"  {len(self.train)} training and {len(self.val)} validation rows{rejected}, canvases in {self.train.kept}"
         )
-        log.info(
-            f"  trains {stage.train}: {self.trainable_parameters:,} of {_count(self.network.weights):,} parameters"
-        )
+        trainable, all_of_them = _count(self.network.trainable_weights), _count(self.network.weights)
+        log.info(f"  trains {stage.train}: {trainable:,} of {all_of_them:,} parameters")
         log.info(
             f"  {stage.epochs} epochs of {self.steps} steps of {self.batch_size} pictures, {optimizer.name}, "
             f"rate {optimizer.learning_rate:g} {optimizer.schedule.name}"
@@ -180,15 +210,16 @@ class StageRun:
         began = time.perf_counter()
         self.network.predict(some, batch_size=64, verbose=0)
         forward = (time.perf_counter() - began) / 64
-        share = self.trainable_parameters / max(_count(self.network.weights), 1)
+        share = _count(self.network.trainable_weights) / max(_count(self.network.weights), 1)
         training = len(self.train) * (1 + (TRAIN_OVER_FORWARD - 1) * share)
-        return self.stage.epochs * forward * (training + len(self.val))
+        return (self.stage.epochs - self.progress.epoch) * forward * (training + len(self.val))
 
     def _tell(self, row: Row) -> None:
-        left = sum(self.seconds) / len(self.seconds) * (self.stage.epochs - len(self.seconds))
+        note = self.progress.notes[self.stage.name]
+        left = note["seconds"] / row["epoch"] * (self.stage.epochs - row["epoch"])
         followed = [f"val_{kind.name}_{kind.metric}" for kind in map(targets.of, self.experiment.targets)]
         log.info(
-            f"{self.stage.name} {row['epoch']}/{self.stage.epochs}  {self.images_per_second:.0f} images/s  "
+            f"{self.stage.name} {row['epoch']}/{self.stage.epochs}  {note['images_per_second']:.0f} images/s  "
             f"{duration(left)} left  {_shown(row, ['loss', 'val_loss', *followed])}"
         )
 
@@ -249,20 +280,3 @@ def _check_learnable(experiment: Experiment, tables: dict[str, pd.DataFrame]) ->
                 f"stage {stage.name}: keep {stage.keep!r} is neither last nor a column of history.csv: "
                 f"{', '.join(columns)}"
             )
-
-
-def _write_end(run: Run, experiment: Experiment, tables: dict[str, pd.DataFrame], stages: Sequence[StageRun]) -> None:
-    rejected = pd.concat([stage.rejected for stage in stages]).drop_duplicates()
-    runs.write_csv(run.path / "rejected.csv", rejected)
-    with runs.written(run.path / "model.keras") as temporary:
-        stages[-1].network.save(temporary)
-    notes = {
-        stage.stage.name: {
-            "manifest": manifests.fingerprint(tables[stage.stage.name]),
-            "trainable_parameters": stage.trainable_parameters,
-            "seconds": round(sum(stage.seconds), 1),
-            "images_per_second": round(stage.images_per_second, 1),
-        }
-        for stage in stages
-    }
-    runs.write_json(run.path / "environment.json", machine.environment(experiment) | {"stages": notes})

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from models import build_trunk, list_models
+from models._blocks import LocalResponseNormalization
 
-PARAMETERS = {"mobilenetv2": 2_257_984, "shared_trunk": 1_792 + 36_928 + 256 + 73_856}
+PARAMETERS = {
+    "hassner": 14_208 + 614_656 + 885_120,
+    "hassner_original": 14_208 + 614_656 + 885_120,
+    "mobilenetv2": 2_257_984,
+    "resnet50": 23_587_712,
+    "shared_trunk": 1_792 + 36_928 + 256 + 73_856,
+}
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -42,6 +49,24 @@ def test_mobilenetv2_takes_pixels_and_answers_as_keras_does_on_scaled_ones() -> 
     pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype("float32")
     theirs = reference.predict(keras.applications.mobilenet_v2.preprocess_input(pixels.copy()), verbose=0)
     assert np.allclose(trunk.predict(pixels, verbose=0), theirs, atol=1e-4)
+
+
+def test_resnet50_takes_pixels_and_answers_as_keras_does_on_preprocessed_ones() -> None:
+    trunk = build_trunk("resnet50", 64)
+    reference = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
+    reference.set_weights(trunk.get_weights())
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("float32")
+    theirs = reference.predict(keras.applications.resnet50.preprocess_input(pixels.copy()), verbose=0)
+    assert np.allclose(trunk.predict(pixels, verbose=0), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_local_response_normalisation_equals_tensorflows() -> None:
+    import tensorflow as tf
+
+    x = np.random.default_rng(0).normal(0, 30, (2, 4, 4, 16)).astype("float32")
+    ours = LocalResponseNormalization(size=5, alpha=1e-2, beta=0.75)(x)
+    theirs = tf.nn.local_response_normalization(x, depth_radius=2, bias=1.0, alpha=1e-2 / 5, beta=0.75)
+    assert np.allclose(keras.ops.convert_to_numpy(ours), theirs, atol=1e-5)
 
 
 def test_weights_of_keras_applications_load(tmp_path: Path) -> None:

@@ -123,6 +123,12 @@ def test_cz4042_head_has_the_reports_parameters() -> None:
     assert sum(int(np.prod(w.shape)) for w in network.non_trainable_weights) == 2_264_640
 
 
+def test_cz4042_hassner_has_the_reports_parameters() -> None:
+    head = Head(pool="flatten", units=(512, 512), dropout=(0.5, 0.5))
+    network = build_network(Model("hassner", weights="none", image_size=224, head=head), (Binary("gender"),), LABELS)
+    assert network.count_params() == 115_023_873
+
+
 def test_a_branch_of_its_own_takes_the_place_of_the_shared_head() -> None:
     branch = Head(convolutions=(Convolution(8, 3, pool=2, batch_norm=True),), pool="flatten", units=(4,))
     model = Model("shared_trunk", weights="none", image_size=32, head=Head(units=(16,)))

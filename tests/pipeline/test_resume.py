@@ -1,0 +1,165 @@
+"""A run that was stopped goes on to what it would have been."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline import checkpoints, evaluate, parsing, train
+from pipeline.__main__ import main
+from pipeline.config import Experiment
+from pipeline.errors import RequestError
+from pipeline.runs import Run, open_run
+from tests.conftest import with_stage
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny: Experiment) -> Experiment:
+    """Two stages, dropout, an optimizer with moments, an epoch kept by a metric: all that has to survive."""
+    last = replace(tiny.stages[0], epochs=EPOCHS, keep="val_gender_auc")
+    return replace(tiny, stages=(replace(last, name="pretrain", train="head", epochs=2), last))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = train(experiment, tmp_path_factory.mktemp("whole"))
+    evaluate(run)
+    return run
+
+
+def assert_equal_runs(run: Run, reference: Run) -> None:
+    evaluate(run)
+    for name in ("history.csv", "predictions.csv"):
+        assert (run.path / name).read_bytes() == (reference.path / name).read_bytes()
+    ours, theirs = (keras.saving.load_model(r.model, compile=False).get_weights() for r in (run, reference))
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.array_equal(a, b)
+    assert not list(run.path.rglob(".unfinished-*"))
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_stopped_after_an_epoch(
+    after: int, experiment: Experiment, uninterrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between epochs: in the first stage, at its end, and in the second."""
+    write, done = checkpoints.write, []
+
+    def counted(run: Run, progress: checkpoints.Progress) -> None:
+        write(run, progress)
+        done.append(progress.epoch)
+        if len(done) == after:
+            raise Stopped
+
+    monkeypatch.setattr(checkpoints, "write", counted)
+    with pytest.raises(Stopped):
+        train(experiment, tmp_path)
+    monkeypatch.setattr(checkpoints, "write", write)
+    run = open_run(next(tmp_path.glob("tiny/*")))
+    assert_equal_runs(train(run.experiment, resume=run), uninterrupted)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+from pipeline import inputs, parsing, train
+
+moment, configuration, folder = sys.argv[1:]
+training, savez = inputs.training, np.savez
+count = {"epochs": 0, "checkpoints": 0}
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def killed_in_the_fourth_epoch(*arguments):
+    count["epochs"] += 1
+    stream = training(*arguments)
+    if moment != "epoch" or count["epochs"] < 4:
+        return stream
+    def deadly(value):
+        return tf.ensure_shape(tf.numpy_function(kill, [value], value.dtype), value.shape)
+    return stream.map(lambda x, y, w: (x, y, {name: deadly(value) for name, value in w.items()}))
+
+def killed_in_the_third_checkpoint(file, **arrays):
+    count["checkpoints"] += 1
+    if moment == "checkpoint" and count["checkpoints"] == 3:
+        file.write(b"half")
+        file.flush()
+        kill()
+    savez(file, **arrays)
+
+inputs.training, np.savez = killed_in_the_fourth_epoch, killed_in_the_third_checkpoint
+train(parsing.read_json(Path(configuration)), folder)
+"""
+
+
+@pytest.mark.parametrize("moment", ["epoch", "checkpoint"])
+def test_killed_in_an_epoch_and_while_the_checkpoint_is_written(
+    moment: str, experiment: Experiment, uninterrupted: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.json").write_text(parsing.to_json(experiment))
+    program = [sys.executable, "-c", KILLED, moment, str(tmp_path / "tiny.json"), str(tmp_path / "runs")]
+    assert subprocess.run(program, capture_output=True).returncode == -signal.SIGKILL
+    run = open_run(next(tmp_path.glob("runs/tiny/*")))
+    assert_equal_runs(train(run.experiment, resume=run), uninterrupted)
+
+
+def test_ctrl_c_says_how_to_go_on(experiment: Experiment, uninterrupted: Run, tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(parsing.to_json(experiment))
+    program = [sys.executable, "-m", "pipeline", "train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]
+    process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("pretrain 1/2"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait() == 1
+    run = open_run(next(tmp_path.glob("runs/tiny/*")))
+    assert any(f"--resume {run.path}" in line for line in said)
+    assert "Traceback" not in "".join(said)
+    assert_equal_runs(train(run.experiment, resume=run), uninterrupted)
+
+
+def test_a_finished_run_goes_on_with_more_epochs(tiny: Experiment, tmp_path: Path) -> None:
+    finished = train(with_stage(tiny, epochs=2), tmp_path)
+    again = train(with_stage(finished.experiment, epochs=3), resume=finished)
+    whole = train(with_stage(tiny, epochs=3), tmp_path / "whole")
+    assert again.path == finished.path
+    assert (again.path / "history.csv").read_bytes() == (whole.path / "history.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--epochs 1", "how many in all"),
+        ("--learning-rate 1", "keeps its configuration"),
+        ("--model.image_size 64", "keeps its configuration"),
+    ],
+)
+def test_a_resumed_run_keeps_its_configuration(
+    options: str, said: str, run: Run, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["train", "--resume", str(run.path), *options.split()]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named(run: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
+    (copy.path / checkpoints.FILE).write_bytes(b"damaged")
+    with pytest.raises(RequestError, match="cannot be resumed"):
+        train(copy.experiment, resume=copy)
