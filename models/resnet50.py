@@ -1,4 +1,4 @@
-"""ResNet50 (He et al. 2015, arXiv:1512.03385), from keras.applications: stride in the first 1×1, as the Keras reports."""
+"""ResNet50 (He et al. 2015, arXiv:1512.03385) of keras.applications: stride in the first 1×1, as the Keras reports."""
 
 from __future__ import annotations
 
