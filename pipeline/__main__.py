@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit status: 0 done, 1 the work failed, 2 the request was wrong."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for library in ("absl", "tensorflow", "matplotlib"):
+    for library in ("absl", "tensorflow", "matplotlib", "jax"):
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         chosen, rest = _parser().parse_known_args(arguments)

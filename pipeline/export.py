@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import tensorflow as tf
 from pipeline import runs, targets
 from pipeline.canvas import WHOLE, canvas, fit
 from pipeline.config import Experiment
-from pipeline.errors import unknown
+from pipeline.errors import WorkError, unknown
 from pipeline.network import load_network
 from pipeline.runs import Run
 
@@ -29,6 +32,8 @@ def export(run: Run, format: str = "saved_model") -> Path:
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
+    if keras.backend.backend() != "tensorflow":
+        return _export_with_tensorflow(run, format)
     experiment = run.experiment
     network = load_network(run)
     with runs.written(run.path / "saved_model") as temporary:
@@ -37,6 +42,21 @@ def export(run: Run, format: str = "saved_model") -> Path:
         labels.parent.mkdir()
         labels.write_text(json.dumps(_labels(experiment), indent=1) + "\n", encoding="utf-8")
     return run.path / "saved_model"
+
+
+def _export_with_tensorflow(run: Run, format: str) -> Path:
+    """Only Keras on TensorFlow traces a SavedModel of itself: a child process does it. Raises WorkError if it fails."""
+    program = [sys.executable, "-m", "pipeline", "export", str(run.path.absolute()), "--format", format]
+    done = subprocess.run(
+        program,
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        cwd=Path(__file__).parent.parent,
+        text=True,
+        capture_output=True,
+    )
+    if done.returncode:
+        raise WorkError(f"the export of {run.path} failed: {done.stderr.strip().splitlines()[-1]}")
+    return run.path / format
 
 
 def _archive(network: keras.Model, experiment: Experiment) -> keras.export.ExportArchive:

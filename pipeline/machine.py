@@ -48,6 +48,10 @@ def environment(experiment: Experiment) -> dict[str, object]:
 
 
 def _has_gpu() -> bool:
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
     return bool(tf.config.list_physical_devices("GPU"))
 
 

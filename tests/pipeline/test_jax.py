@@ -1,0 +1,31 @@
+"""The same training on JAX, in a process of its own: trained, evaluated, exported, and the export answers alike."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import Predictor, parsing
+from pipeline.config import Experiment
+from tests.conftest import with_stage
+
+pytest.importorskip("jax", reason="JAX is an optional backend")
+
+
+def test_a_run_on_jax_answers_as_its_export_does(tiny: Experiment, tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(parsing.to_json(with_stage(tiny, epochs=1)))
+    program = [sys.executable, "-m", "pipeline", "train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(program, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    run = Path(done.stdout.splitlines()[-1])
+    assert '"backend": "jax"' in (run / "environment.json").read_text()
+    said = pd.read_csv(run / "predictions.csv")
+    answers = Predictor(run)(said["path"].tolist())
+    assert np.abs(answers["gender_p_male"] - said["gender_p_male"]).max() < 1e-4
+    assert np.abs(answers["age_predicted"] - said["age_predicted"]).max() < 1e-3
