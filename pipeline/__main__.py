@@ -107,6 +107,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     for name, kind in EXPERIMENT_OPTIONS.items():
         command.add_argument(_option(name), type=kind)
     command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
+    command.add_argument("--track", choices=("wandb", "tensorboard"), help="follow the run there too")
     command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
     command.epilog = "Every other field has its long name, such as --stages.0.optimizer.name sgd: see --fields."
 
@@ -146,13 +147,16 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     _start_tensorflow()
     from pipeline import evaluate, export, train
     from pipeline.report import table
+    from pipeline.tracking import tracker
 
-    run = train(experiment, chosen.runs, resumed)
+    follower = tracker(chosen.track)
+    run = train(experiment, chosen.runs, resumed, follower)
     export(run)
     try:
         print(table(evaluate(run)), file=sys.stderr)
     except EmptySplitError as error:
         logging.warning("%s", error)
+    follower.end(run)
     return run.path
 
 

@@ -24,17 +24,23 @@ from pipeline.objective import Judged, Trainer, judge
 from pipeline.progress import EpochBar, duration
 from pipeline.runs import Run
 from pipeline.schedules import make_optimizer
+from pipeline.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
 TRAIN_OVER_FORWARD = 4  # a training step's time over a prediction's; from 3.5 to 4.5 were seen on CPUs
 
 
-def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS, resume: Run | None = None) -> Run:
+def train(
+    experiment: Experiment,
+    runs_folder: str | Path = runs.RUNS,
+    resume: Run | None = None,
+    tracker: Tracker | None = None,
+) -> Run:
     """Fit an experiment and answer its run: experiment.json, history.csv, model.keras, environment.json, rejected.csv.
 
     Test rows are not read. resume: go on with this run, which was stopped, or with more epochs in its last stage; it
-    ends with the same weights as if it had never been stopped.
+    ends with the same weights as if it had never been stopped. tracker: is told when the run begins, and every epoch.
 
     Raises RequestError for an experiment that cannot be run as it stands (data that are not there, weights that do not
     fit, a target without labels), WorkError when too many pictures cannot be read or the loss is no longer a number.
@@ -44,20 +50,24 @@ def train(experiment: Experiment, runs_folder: str | Path = runs.RUNS, resume: R
     tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
     _check_learnable(experiment, tables)
     progress = checkpoints.read(resume) if resume else Progress()
+    tracker = tracker or Tracker()
+    run, network = resume, None
     if resume:
         runs.reopen(resume, experiment)
-    run, network = resume, None
+        tracker.begin(resume)
     for number in range(progress.stage, len(experiment.stages)):
         stage = experiment.stages[number]
         progress.begin(number)
         at_work = StageRun(experiment, stage, tables[stage.name], network, progress)
         if run is None:  # not before pictures and weights were found to be there
             run = runs.create(experiment, runs_folder)
+            tracker.begin(run)
         runs.add_rejected(run, at_work.rejected)
         try:
-            for _ in at_work.epochs():
+            for row in at_work.epochs():
                 checkpoints.write(run, progress)
                 runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
+                tracker.epoch(len(progress.history), row)
         except KeyboardInterrupt:
             log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
             raise

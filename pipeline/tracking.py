@@ -1,0 +1,123 @@
+"""Following a run elsewhere: Weights & Biases or TensorBoard. Both packages are optional; nothing else imports them."""
+
+from __future__ import annotations
+
+import json
+import netrc
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RequestError
+from pipeline.runs import Run
+
+NAMES = ("wandb", "tensorboard")
+
+
+class Tracker:
+    """Follows nothing. `begin` comes first, `epoch` after each row of history.csv, `end` when figures are drawn."""
+
+    def begin(self, run: Run) -> None:
+        """A run starts, or goes on."""
+
+    def epoch(self, step: int, row: dict[str, Any]) -> None:
+        """step counts the epochs of all stages from 1."""
+
+    def end(self, run: Run) -> None:
+        """The run is judged: its figures (examples with their answers among them) and results are there."""
+
+
+class WandB(Tracker):
+    """One W&B run for one of ours, in its directory; offline unless there is an account. A resumed run keeps its id."""
+
+    def __init__(self) -> None:
+        self.wandb = _imported("wandb")
+
+    def begin(self, run: Run) -> None:
+        note = run.path / "wandb" / "id"
+        note.parent.mkdir(exist_ok=True)
+        if not note.exists():
+            note.write_text(uuid.uuid4().hex[:8])
+        mode = os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")
+        self.session = self.wandb.init(
+            project="facet",
+            name=f"{run.path.parent.name} {run.path.name}",
+            id=note.read_text(),
+            resume="allow",
+            dir=str(run.path),
+            mode=mode,
+            config=_configuration(run),
+        )
+
+    def epoch(self, step: int, row: dict[str, Any]) -> None:
+        self.session.log(row, step=step)
+
+    def end(self, run: Run) -> None:
+        self.session.log({path.stem: self.wandb.Image(str(path)) for path in _figures(run)})
+        self.session.summary.update(_results(run))
+        self.session.finish()
+
+
+class TensorBoard(Tracker):
+    """Event files in the run's `tensorboard/`."""
+
+    def __init__(self) -> None:
+        _imported("tensorboard")
+        import tensorflow as tf
+
+        self.tf, self.step = tf, 0
+
+    def begin(self, run: Run) -> None:
+        self.writer = self.tf.summary.create_file_writer(str(run.path / "tensorboard"))
+        with self.writer.as_default(step=0):
+            self.tf.summary.text("configuration", f"```\n{json.dumps(_configuration(run), indent=1)}\n```")
+
+    def epoch(self, step: int, row: dict[str, Any]) -> None:
+        self.step = step
+        with self.writer.as_default(step=step):
+            for name, value in row.items():
+                if isinstance(value, (int, float)):
+                    self.tf.summary.scalar(name, value)
+
+    def end(self, run: Run) -> None:
+        with self.writer.as_default(step=self.step):
+            for path in _figures(run):
+                self.tf.summary.image(path.stem, self.tf.io.decode_png(path.read_bytes(), 3)[None])
+            self.tf.summary.text("results", f"```\n{json.dumps(_results(run), indent=1)}\n```")
+        self.writer.close()
+
+
+def tracker(name: str | None) -> Tracker:
+    """The tracker of a name, or one that follows nothing. Raises RequestError for a package that is not installed."""
+    return {None: Tracker, "wandb": WandB, "tensorboard": TensorBoard}[name]()
+
+
+def _has_account() -> bool:
+    """A key in the environment or in ~/.netrc, which is where `wandb login` puts it."""
+    try:
+        return "WANDB_API_KEY" in os.environ or netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _imported(package: str) -> Any:
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise RequestError(
+            f"--track {package}: the package {package} is not installed; pip install {package}"
+        ) from error
+
+
+def _configuration(run: Run) -> dict[str, Any]:
+    return json.loads(run.file("experiment.json").read_text(encoding="utf-8"))
+
+
+def _results(run: Run) -> dict[str, Any]:
+    path = run.path / "results.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _figures(run: Run) -> list[Path]:
+    return sorted((run.path / "figures").glob("*.png"))
