@@ -14,7 +14,7 @@ PIP = $(BIN)python -m pip install --quiet --disable-pip-version-check
 TRAIN_OPTIONS = $(if $(DATASET),--dataset $(DATASET)) $(if $(DATA_ROOT),--root $(DATA_ROOT)) \
 	$(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-.PHONY: help setup train evaluate predict export test lint
+.PHONY: help setup train evaluate predict export test bench lint
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -51,6 +51,9 @@ export: $(READY)  ## RUN=runs/... [ARGS=]
 
 test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow" for those
 	$(BIN)python -m pytest $(ARGS)
+
+bench: $(READY)-tests  ## speed beside the alternatives; ARGS=--quick
+	$(BIN)python -m tests.bench $(ARGS)
 
 lint: $(READY)-tests  ## ruff and the import contract
 	$(BIN)ruff check .

@@ -17,7 +17,7 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "train",
-            epochs=8,
+            epochs=5,
             batch_size=32,
             optimizer=Optimizer("adam", 3e-4, schedule=Schedule("cosine", warmup=1)),
             augment=Augment(flip=0.5, rotation=8, zoom=0.08, shift=0.03),
