@@ -1,0 +1,41 @@
+"""colab.ipynb runs from top to bottom, and is stored without outputs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOK = ROOT / "colab.ipynb"
+
+
+def test_no_outputs_are_stored() -> None:
+    cells = [cell for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+
+
+@pytest.mark.slow
+def test_it_runs_from_top_to_bottom(faces_csv: Path, tmp_path: Path) -> None:
+    """From an empty folder, on a copy of the files as they stand now, with a table of drawn faces as the user's."""
+    copy = tmp_path / "copy"
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, files):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@t commit -qm copy"):
+        subprocess.run(["git", *command.split()], cwd=copy, check=True)
+    notebook = nbformat.read(NOTEBOOK, 4)
+    parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    options = "--epochs 1 --limit 150 --image-size 64 --weights none"
+    parameters.source = f"REPOSITORY = {str(copy)!r}\nCSV = {str(faces_csv)!r}\nARGS = {options!r}"
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert (tmp_path / "facet" / "saved_model.zip").stat().st_size > 1_000_000
+    runs = list((tmp_path / "facet" / "runs" / "mobilenetv2").iterdir())
+    assert len(runs) == 2
+    assert all(not pd.read_csv(run / "predictions.csv").empty for run in runs)
