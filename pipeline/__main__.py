@@ -25,6 +25,20 @@ STAGE_OPTIONS = {"dataset": str, "root": str, "epochs": int, "batch_size": int, 
 EXPERIMENT_OPTIONS = {"weights": str, "image_size": int, "seed": int}
 
 
+class _Once(logging.Filter):
+    """Lets a warning through once: data are read by training and again by evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        new = record.levelno < logging.WARNING or text not in self.seen
+        self.seen.add(text)
+        return new
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise RequestError(f"{message}; see `{self.prog} --help`")
@@ -34,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit status: 0 done, 1 the work failed, 2 the request was wrong."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger().handlers[0].addFilter(_Once())
     for library in ("absl", "tensorflow", "matplotlib", "jax"):
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
@@ -102,10 +117,11 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
             default=[],
             type=_of_stage(kind),
             metavar=f"[STAGE=]{kind.__name__.upper()}",
-            help="of the last stage, or of the one named",
+            help="of the last stage, or of the one named (train=3)",
         )
+    texts = {"weights": "none, imagenet, or a .weights.h5 file", "image_size": "pixels", "seed": "of everything random"}
     for name, kind in EXPERIMENT_OPTIONS.items():
-        command.add_argument(_option(name), type=kind)
+        command.add_argument(_option(name), type=kind, help=texts[name])
     command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
     command.add_argument("--track", choices=("wandb", "tensorboard"), help="follow the run there too")
     command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
@@ -171,7 +187,7 @@ def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> E
     experiment = _with_short_options(run.experiment, chosen)
     for before, now in zip(run.experiment.stages, experiment.stages, strict=True):
         if now.epochs < before.epochs:
-            raise RequestError(f"--epochs {now.epochs}: the run has {before.epochs}; --epochs says how many in all")
+            raise RequestError(f"--epochs {now.epochs}: the run has {before.epochs}; --epochs is their number in all")
     return experiment
 
 
@@ -189,8 +205,23 @@ def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
     # What says which data to read comes first: targets and splits may depend on it.
     first, then = parsing.split_known(experiment, rest)
     experiment = datasets.resolve(parsing.override(experiment, first))
-    short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs")]
+    experiment = _taught(experiment, chosen)
+    short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs", "resume", "track")]
     return parsing.override(experiment, ["--help"] if chosen.fields else then, short)
+
+
+def _taught(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
+    """Without the targets that another dataset, named by --dataset, cannot teach, as long as it can teach one."""
+    from pipeline import datasets
+
+    if not chosen.dataset:
+        return experiment
+    offered = {target.name for stage in experiment.stages for target in datasets.offered(stage.data)}
+    left = tuple(target for target in experiment.targets if target.name in offered)
+    dropped = [target.name for target in experiment.targets if target.name not in offered]
+    if dropped and left:
+        logging.warning(f"{experiment.stages[-1].data.name} has no {', '.join(dropped)}: left out of the targets")
+    return replace(experiment, targets=left or experiment.targets)
 
 
 def _with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
@@ -233,8 +264,13 @@ def _predict(chosen: argparse.Namespace) -> Path:
     from pipeline.predict import Predictor, check_out, picture_files, save
 
     out = check_out(Path(chosen.out))
-    files = picture_files(chosen.inputs)
-    save(Predictor(chosen.model)(files), out)
+    table = Predictor(chosen.model)(picture_files(chosen.inputs))
+    save(table, out)
+    failed = int((table["reason"] != "").sum())
+    if failed == len(table):
+        raise WorkError(f"none of the {failed} pictures could be read; {out} says why")
+    if failed:
+        logging.warning(f"{failed} of {len(table)} pictures could not be read; {out} says why")
     return out
 
 

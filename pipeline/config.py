@@ -407,4 +407,11 @@ class Experiment:
         _check(len(self.stages) >= 1, "stages", "one or more", self.stages)
         for what, names in (("stages", [s.name for s in self.stages]), ("targets", [t.name for t in self.targets])):
             _check(len(set(names)) == len(names), f"names of {what}", "all different", names)
+        parts = self.name.split("/")
+        _check(
+            not self.name or all(re.fullmatch(r"[\w.-]*\w[\w.-]*", part) for part in parts),
+            "name",
+            "words of letters, digits and _ . - parted by / (it becomes a folder)",
+            self.name,
+        )
         _check(0 <= self.seed < 2**32, "seed", "from 0 to 2**32 - 1", self.seed)

@@ -48,6 +48,9 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
         raise RequestError(
             f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}"
         )
+    for target in experiment.targets:
+        if target not in judged_targets:
+            log.warning(f"{data.name} has no {target.name}: it is not judged")
     network = load_network(run)
     canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
     judged = judge(network, judged_targets, canvases)

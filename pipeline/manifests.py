@@ -43,9 +43,17 @@ def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file as text columns, every one of `columns` in it. Raises RequestError that names file and column."""
+    """A CSV file (separated by , ; tab or |) as text columns, every one of `columns` among them.
+
+    Raises RequestError that names the file, and the column that is missing.
+    """
     try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", index_col=False, **_ONLY_THESE_ARE_MISSING)
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        separator = max(",;\t|", key=header.count)
+        table = pd.read_csv(
+            path, sep=separator, dtype=str, encoding="utf-8-sig", index_col=False, **_ONLY_THESE_ARE_MISSING
+        )
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
     table = text(table)
@@ -74,10 +82,14 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
             rows[name] = pd.Series(None, index=rows.index, dtype=object)
     for name in BOX:
         rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number") if name in rows else np.nan
+    if rows.empty:
+        raise RequestError(f"{source}: the list has no rows")
     there = np.fromiter((Path(path).is_file() for path in rows["path"]), bool, len(rows))
     if not there.any():
-        example = f", the first is {rows['path'].iloc[0]}" if len(rows) else ""
-        raise RequestError(f"{source}: none of the {len(rows)} listed pictures is there{example}; check --root")
+        raise RequestError(
+            f"{source}: none of the {len(rows)} listed pictures is there, the first is "
+            f"{rows['path'].iloc[0]}; check --root"
+        )
     if not there.all():
         gone = rows["path"][~there]
         log.warning(
@@ -112,7 +124,7 @@ def _numbers(values: pd.Series, source: str, expected: str, low: float = -np.inf
 def _warn_of_strange(values: pd.Series, strange: pd.Series, what: str) -> None:
     if strange.any():
         first = strange.idxmax()
-        log.warning(f"{what}: {strange.sum()} count as unknown, the first is {values[first]!r} in row {first + 1}")
+        log.warning(f"{what}: {strange.sum()} count as unknown, the first is {values[first]!r} in data row {first + 1}")
 
 
 def content_hashes(paths: Sequence[str]) -> list[str]:

@@ -39,7 +39,10 @@ def build_network(
     try:
         outputs = _outputs(trunk(image), model.head, wanted, labels)
     except ValueError as error:
-        raise RequestError(f"{model.name} at {model.image_size} pixels: {str(error).splitlines()[0]}") from error
+        raise RequestError(
+            f"{model.name} at {model.image_size} pixels cannot be built, perhaps too small for its layers "
+            f"and its head: take a larger --image-size ({str(error).splitlines()[0][:120]})"
+        ) from error
     network = keras.Model({"image": image}, outputs, name="facet")
     for layer in network.layers:
         if layer is not trunk:

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline import runs, targets
 from pipeline.config import Target
@@ -58,7 +59,8 @@ def curves(history: pd.DataFrame) -> Figure:
         for border in borders:
             axis.axvline(border, color="grey", linestyle=":")
         axis.set(title=name.replace("_", " "), xlabel="epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_xlim(0.5, len(history) + 0.5)
         axis.grid(alpha=0.3)
     for axis in list(axes.flat)[max(len(shown), 1) :]:
         axis.remove()

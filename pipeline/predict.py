@@ -15,7 +15,7 @@ from pipeline.canvas import WHOLE, canvas, read
 from pipeline.errors import RequestError
 from pipeline.progress import track
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # the last three get a reason, no answer
 BATCH = 32
 
 
@@ -38,7 +38,8 @@ class Predictor:
         """One row a picture: path, `<target>_predicted`, `<target>_p_<class>`, and the reason where there is none."""
         batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
         tables = [self._batch(batch) for batch in track(batches, "predicting", len(batches))]
-        return pd.concat(tables, ignore_index=True)
+        columns = ["path", *self._columns_of_none(), "reason"]
+        return pd.concat(tables, ignore_index=True).reindex(columns=columns)
 
     def _batch(self, paths: Sequence[str | Path]) -> pd.DataFrame:
         canvases, reasons = zip(*(self._canvas(path) for path in paths), strict=True)
@@ -63,11 +64,17 @@ class Predictor:
         except ValueError as error:
             return None, str(error)
 
+    def _columns_of_none(self) -> list[str]:
+        """The names of the answers' columns, which a table has even where no picture could be read."""
+        widths = {name: len(what.get("classes", ())) for name, what in self.labels["targets"].items()}
+        empty = {name: np.zeros((0, width) if width else 0) for name, width in widths.items()}
+        return [column for name in empty for column in self._columns(name, empty[name])]
+
     def _columns(self, name: str, answers: np.ndarray) -> pd.DataFrame:
         classes = self.labels["targets"][name].get("classes")
         if not classes:
             return pd.DataFrame({f"{name}_predicted": answers})
-        best = np.array(classes)[answers.argmax(axis=1)]
+        best = np.array(classes)[answers.argmax(axis=1)] if len(answers) else []
         return pd.DataFrame(
             {f"{name}_predicted": best} | {f"{name}_p_{c}": answers[:, i] for i, c in enumerate(classes)}
         )
@@ -101,7 +108,10 @@ def check_out(path: Path) -> Path:
 
 def save(table: pd.DataFrame, path: Path) -> None:
     """Write answers in the format of the path's ending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out {path} cannot be written: {error.strerror}") from error
     with runs.written(check_out(path)) as temporary:
         _WRITERS[path.suffix](table, temporary)
 

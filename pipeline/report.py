@@ -17,14 +17,16 @@ def table(results: dict[str, Any]) -> str:
     for name, found in results["targets"].items():
         for metric, value in found.items():
             if metric not in ("interval", "confusion"):
-                shown.add_row(
-                    name, metric, _number(value), " to ".join(map(_number, found["interval"].get(metric, ())))
-                )
+                shown.add_row(name, metric, _number(value), _interval(found["interval"].get(metric)))
         shown.add_section()
     text = io.StringIO()
     Console(file=text, width=100).print(shown)
     leaks = ", ".join(f"{count} by {kind}" for kind, count in results["leak"].items() if count)
     return text.getvalue() + (f"LEAKING SPLIT: rows that training has seen: {leaks}\n" if leaks else "")
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return " to ".join(map(_number, bounds)) if bounds and bounds[0] == bounds[0] else ""
 
 
 def _number(value: float | None) -> str:

@@ -66,8 +66,13 @@ class Run:
 def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     """A new directory `runs/<experiment>/<YYYYmmdd-HHMMSS>` with its experiment.json."""
     folder = Path(runs) / (experiment.name or experiment.model.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(_unused(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run(_unused(folder))
+    except OSError as error:
+        raise RequestError(
+            f"no run can be written to {folder}: {error.strerror}; name another place by --runs"
+        ) from error
     write_text(run.path / "experiment.json", parsing.to_json(experiment))
     log.info("run %s", run.path)
     return run

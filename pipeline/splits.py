@@ -54,7 +54,7 @@ def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
     if strange.any():
         raise RequestError(
             f"the split of {strange.sum()} rows is none of {', '.join(manifests.SPLITS)}, the first is "
-            f"{listed[strange].iloc[0]!r}: correct it, or ask for a random split"
+            f"{listed[strange].iloc[0]!r}: correct it"
         )
     train = (listed == "train").to_numpy()
     if (listed == "val").any() or split.val == 0:

@@ -49,6 +49,8 @@ def train(
     machine.set_up(experiment)
     tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
     _check_learnable(experiment, tables)
+    if not (tables[experiment.stages[-1].name]["split"] == "test").any():
+        log.warning("there are no test rows: the run cannot be judged on rows that chose nothing")
     progress = checkpoints.read(resume) if resume else Progress()
     tracker = tracker or Tracker()
     run, network = resume, None
@@ -202,6 +204,12 @@ class StageRun:
         size = f"{model.image_size}×{model.image_size}"
         rejected = f", {len(self.rejected)} pictures rejected" if len(self.rejected) else ""
         log.info(f"stage {stage.name}: {model.name}, {size}, weights {model.weights}, on {stage.data.name}")
+        for kind in map(targets.of, self.experiment.targets):
+            classes = f" ({', '.join(kind.classes)})" if kind.classes else ""
+            known = int(self.known[kind.name].sum())
+            log.info(f"  learns {kind.name}, {kind.target.kind}{classes}: {known} labels")
+        if not len(self.val):
+            log.warning(f"stage {stage.name}: no validation rows, so the last epoch is kept")
         log.info(
             f"  {len(self.train)} training and {len(self.val)} validation rows{rejected}, canvases in {self.train.kept}"
         )
@@ -211,7 +219,7 @@ class StageRun:
             f"  {stage.epochs} epochs of {self.steps} steps of {self.batch_size} pictures, {optimizer.name}, "
             f"rate {optimizer.learning_rate:g} {optimizer.schedule.name}"
         )
-        log.info(f"  about {duration(self._estimate())} on this machine")
+        log.info(f"  about {duration(self._estimate())} on this machine, once compiled")
 
     def _estimate(self) -> float:
         """Seconds that the stage will take, from the speed of a prediction."""

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalog
-from pipeline.config import Data, Experiment
+from pipeline.config import Data, Experiment, Target
 from pipeline.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ def resolve(experiment: Experiment) -> Experiment:
         for stage in experiment.stages
     )
     return replace(experiment, stages=stages, targets=experiment.targets or _declared(stages[-1].data, "targets"))
+
+
+def offered(data: Data) -> tuple[Target, ...]:
+    """What a dataset can teach."""
+    return _declared(data, "targets")
 
 
 def load(data: Data) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str
         ("train nowhere.json", "nowhere.json"),
         ("evaluate runs/none", "no run runs/none"),
         ("export runs/none", "no run runs/none"),
-        ("predict runs/none nothing.jpg", "nothing.jpg"),
+        ("predict runs/none nothing.jpg", "runs/none"),
         ("list planets", "planets"),
         ("fly", "fly"),
         ("", "COMMAND"),
@@ -91,6 +91,31 @@ def test_published_lists_bring_their_split(table: Path, tmp_path: Path) -> None:
 def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
     experiment = configured("train mobilenetv2 --stages.0.data.split.test 0.4 --seed 3 --batch-size train=8")
     assert (experiment.stages[0].data.split.test, experiment.seed, experiment.stages[0].batch_size) == (0.4, 3, 8)
+
+
+def test_targets_that_another_dataset_cannot_teach_are_left_out(tmp_path: Path) -> None:
+    experiment = configured(f"train shared_trunk --dataset fairface --root {tmp_path}")
+    assert [target.name for target in experiment.targets] == ["gender"]
+
+
+def test_predict_says_how_many_pictures_failed_and_keeps_its_columns(run, tmp_path: Path, capsys) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    write_picture(tmp_path / "good.png")
+    bad, good, out = (str(tmp_path / name) for name in ("bad.jpg", "good.png", "answers.csv"))
+    assert main(["predict", str(run.path), bad, good, "--out", out]) == 0
+    both = Path(out).read_text().splitlines()[0]
+    assert main(["predict", str(run.path), bad, "--out", out]) == 1
+    assert "none of the 1 pictures could be read" in capsys.readouterr().err
+    assert Path(out).read_text().splitlines()[0] == both
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/x", "a b", ".."])
+def test_a_name_that_leads_out_of_the_runs_folder_is_refused(name: str, tiny, tmp_path: Path, capsys) -> None:
+    from pipeline import parsing
+
+    (tmp_path / "tiny.json").write_text(parsing.to_json(tiny).replace('"name": "tiny"', f'"name": "{name}"'))
+    assert main(["train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]) == 2
+    assert "it becomes a folder" in capsys.readouterr().err
 
 
 def test_train_ends_with_the_path_of_the_run(tiny, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

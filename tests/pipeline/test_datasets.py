@@ -138,6 +138,11 @@ def test_csv_keeps_a_class_named_none_and_strips_spaces(tmp_path: Path) -> None:
     assert datasets.load(data)["glasses"].tolist()[:3] == ["None", "round", "round"]
 
 
+def test_csv_separated_by_semicolons(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "path;age\np0.jpg;20\np1.jpg;30\n")
+    assert datasets.load(Data("csv", root=str(root)))["age"].tolist() == [20.0, 30.0]
+
+
 def test_csv_split_is_used_as_it_stands(tmp_path: Path) -> None:
     text = "path,age,split\n" + "".join(f"p{i}.jpg,{20 + i},{'test' if i > 2 else 'train'}\n" for i in range(4))
     data = Data("csv", root=str(write_table(tmp_path, text)))

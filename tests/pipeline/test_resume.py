@@ -146,7 +146,7 @@ def test_a_finished_run_goes_on_with_more_epochs(tiny: Experiment, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--epochs 1", "how many in all"),
+        ("--epochs 1", "their number in all"),
         ("--learning-rate 1", "keeps its configuration"),
         ("--model.image_size 64", "keeps its configuration"),
     ],
