@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, 1)
     except KeyboardInterrupt:
         return _failed("interrupted", 1)
+    except Exception as error:  # a defect of ours: one line for the user, the rest for whoever mends it
+        with tempfile.NamedTemporaryFile("w", prefix="facet-", suffix=".log", delete=False) as details:
+            traceback.print_exc(file=details)
+        return _failed(f"{type(error).__name__}: {error!s:.200}; please report this, with {details.name}", 1)
     return 0
 
 

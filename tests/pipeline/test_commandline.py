@@ -118,6 +118,16 @@ def test_a_name_that_leads_out_of_the_runs_folder_is_refused(name: str, tiny, tm
     assert "it becomes a folder" in capsys.readouterr().err
 
 
+def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("pipeline.catalog.names", lambda what: 1 / 0)
+    assert main(["list", "models"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    log = Path(said.strip().rsplit(" ", 1)[1])
+    assert "ZeroDivisionError" in log.read_text()
+    log.unlink()
+
+
 def test_train_ends_with_the_path_of_the_run(tiny, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     from pipeline import parsing
 
