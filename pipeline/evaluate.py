@@ -55,7 +55,7 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
     canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
     judged = judge(network, judged_targets, canvases)
     results = _results(split, canvases, judged_targets, judged, network)
-    results["leak"] = splits.leaks(rows, _trained_on(experiment))
+    results["leak"] = splits.leaks(rows, _trained_on(experiment, data, table))
     suffix = _suffix(split, dataset)
     runs.write_json(run.path / results_name(split, dataset), results)
     said = predictions(canvases.rows, judged_targets, judged.answers)
@@ -88,9 +88,9 @@ def results_name(split: str, dataset: str | None = None) -> str:
     return f"results{_suffix(split, dataset)}.json"
 
 
-def _trained_on(experiment: Experiment) -> pd.DataFrame:
-    """The training rows of all stages."""
-    tables = [datasets.load(stage.data) for stage in experiment.stages]
+def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame) -> pd.DataFrame:
+    """The training rows of all stages. What was judged, `data` with its `table`, is not read again."""
+    tables = [table if stage.data == data else datasets.load(stage.data) for stage in experiment.stages]
     return pd.concat([table[table["split"] == "train"] for table in tables], ignore_index=True)
 
 

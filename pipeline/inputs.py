@@ -49,12 +49,7 @@ class Canvases:
         """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
         if self._store is None:
-            paths, boxes = _files(self.rows)
-            pictures = numbers.map(
-                lambda i: (i, _canvas_of(tf.gather(paths, i), tf.gather(boxes, i), self.size, self.margin)),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-            return pictures.batch(batch_size, drop_remainder=drop_remainder)
+            return _made(numbers, self.rows, self.size, self.margin).batch(batch_size, drop_remainder=drop_remainder)
         return numbers.batch(batch_size, drop_remainder=drop_remainder).map(
             lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], (None, self.size, self.size, 3))),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -68,11 +63,7 @@ def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, wh
     their reasons.
     """
     store, kept = _room_for(len(rows), size, cache)
-    paths, boxes = _files(rows)
-    stream = tf.data.Dataset.range(len(rows)).map(
-        lambda i: (i, _canvas_of(tf.gather(paths, i), tf.gather(boxes, i), size, margin)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    stream = _made(tf.data.Dataset.range(len(rows)), rows, size, margin)
     read_ones = np.zeros(len(rows), bool)
     decoded = track(stream.ignore_errors().as_numpy_iterator(), f"reading {what}", len(rows))
     for place, (number, picture) in enumerate(decoded):
@@ -138,6 +129,15 @@ def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor]:
     boxes = rows[list(manifests.BOX)].to_numpy(np.float32, copy=True)
     boxes[np.isnan(boxes).any(axis=1)] = np.nan
     return tf.constant(rows["path"].astype(str).tolist(), tf.string), tf.constant(boxes)
+
+
+def _made(numbers: tf.data.Dataset, rows: pd.DataFrame, size: int, margin: float) -> tf.data.Dataset:
+    """(row number, canvas) of each of some row numbers, made from its file."""
+    paths, boxes = _files(rows)
+    return numbers.map(
+        lambda i: (i, _canvas_of(tf.gather(paths, i), tf.gather(boxes, i), size, margin)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
 
 
 def _canvas_of(path: tf.Tensor, box: tf.Tensor, size: int, margin: float) -> tf.Tensor:

@@ -21,7 +21,6 @@ from pipeline.config import (
     Experiment,
     Head,
     Model,
-    OfficialSplit,
     Optimizer,
     RandomSplit,
     Regression,
@@ -92,6 +91,3 @@ def with_stage(experiment: Experiment, **changes: object) -> Experiment:
     """The experiment with its last stage changed."""
     *before, last = experiment.stages
     return replace(experiment, stages=(*before, replace(last, **changes)))
-
-
-__all__ = ["OfficialSplit", "smooth_picture", "with_stage", "write_picture"]

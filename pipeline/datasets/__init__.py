@@ -36,7 +36,7 @@ def resolve(experiment: Experiment) -> Experiment:
         replace(stage, data=replace(stage.data, split=stage.data.split or _declared(stage.data, "split")))
         for stage in experiment.stages
     )
-    return replace(experiment, stages=stages, targets=experiment.targets or _declared(stages[-1].data, "targets"))
+    return replace(experiment, stages=stages, targets=experiment.targets or offered(stages[-1].data))
 
 
 def offered(data: Data) -> tuple[Target, ...]:
