@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dataset", metavar="NAME", help="another dataset than the run's own")
     command.add_argument("--root", metavar="DIR", help="where it lies")
     command.add_argument("--split", choices=("val", "test"), default="test")
+    command.add_argument("--audit", action="store_true", help="also judge leaking rows, and all others, by themselves")
 
     command = _add(commands, "predict", _predict, "answers for pictures of faces")
     command.add_argument("model", metavar="RUN|SAVED_MODEL")
@@ -260,7 +261,8 @@ def _evaluate(chosen: argparse.Namespace) -> Path:
     from pipeline.evaluate import results_name
     from pipeline.report import table
 
-    print(table(evaluate(run, chosen.split, chosen.dataset, chosen.root)), file=sys.stderr)
+    results = evaluate(run, chosen.split, chosen.dataset, chosen.root, chosen.audit)
+    print(table(results), file=sys.stderr)
     return run.path / results_name(chosen.split, chosen.dataset)
 
 

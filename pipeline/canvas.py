@@ -43,25 +43,37 @@ def read(path: str | bytes) -> tuple[bytes, int]:
     return content, orientation if orientation in range(1, 9) else 1
 
 
-def canvas(content: tf.Tensor, box: tf.Tensor, orientation: tf.Tensor, size: int, margin: float) -> tf.Tensor:
+def canvas(
+    content: tf.Tensor,
+    box: tf.Tensor,
+    orientation: tf.Tensor,
+    size: int,
+    margin: float,
+    eyes: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Encoded JPEG, PNG, BMP or GIF (its first picture), string scalar → uint8 RGB [size, size, 3].
 
     box: float [4], x y w h of the face in pixels of the upright picture, or NaN for the whole picture, which is then
     squeezed into the square. With a box, the square around it with `margin` (share of its longer side) on every side
-    is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). A JPEG of FRACTION_FROM
-    pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still has `size` pixels then. Grey, palette,
-    CMYK, 16-bit and transparent pictures become RGB; transparency is dropped.
+    is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). eyes: float [4], x y of the
+    left and of the right eye as in the picture: the square is turned about its centre until they are level; NaN or None
+    leaves it upright. A JPEG of FRACTION_FROM pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still
+    has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures become RGB; transparency is dropped.
     """
     full, picture = _decode(content, _cut_side(box, margin), size)
     picture = _upright(picture, orientation)
     full = tf.where(orientation > 4, full[::-1], full)
     scale = tf.cast(tf.shape(picture)[:2], tf.float32) / full
-    cut = tf.cond(tf.math.is_nan(box[0]), lambda: picture, lambda: _cut(picture, box, margin, scale))
-    return fit(cut, size)
+    angle = None if eyes is None else _tilt(eyes)
+    return tf.cond(
+        tf.math.is_nan(box[0]),
+        lambda: fit(picture, size),
+        lambda: fit(_cut(picture, box, margin, scale, angle), size),
+    )
 
 
 def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
-    """uint8 [H, W, 3] or [N, H, W, 3] → uint8 [(N,) size, size, 3], bilinear with antialiasing, rounded."""
+    """[H, W, 3] or [N, H, W, 3] in 0..255 → uint8 [(N,) size, size, 3], bilinear with antialiasing, rounded."""
     resized = tf.image.resize(pictures, (size, size), antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
@@ -103,13 +115,46 @@ def _upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.cond(mirrored, lambda: turned[:, ::-1], lambda: turned)
 
 
-def _cut(picture: tf.Tensor, box: tf.Tensor, margin: float, scale: tf.Tensor) -> tf.Tensor:
-    """The square around the box; indices beyond the picture are clipped, which repeats its edge."""
+def _tilt(eyes: tf.Tensor) -> tf.Tensor:
+    """Angle in radians of the line from the left to the right eye, positive where the right one is lower; 0 where they
+    are unknown."""
+    angle = tf.math.atan2(eyes[3] - eyes[1], eyes[2] - eyes[0])
+    return tf.where(tf.math.is_nan(angle), 0.0, angle)
+
+
+def _cut(picture: tf.Tensor, box: tf.Tensor, margin: float, scale: tf.Tensor, angle: tf.Tensor | None) -> tf.Tensor:
+    """The square around the box, level once turned by `angle` about its centre."""
     half = _cut_side(box, margin) / 2
     centre = tf.stack([box[1] + box[3] / 2, box[0] + box[2] / 2])
     low = tf.cast(tf.round((centre - half) * scale), tf.int32)
     high = tf.maximum(tf.cast(tf.round((centre + half) * scale), tf.int32), low + 1)
+    if angle is None:
+        return _window(picture, low, high)
+    side = tf.cast(high - low, tf.float32)
+    corners = (tf.abs(tf.cos(angle)) + tf.abs(tf.sin(angle)) - 1) / 2  # how far they reach out, in sides
+    rim = tf.cast(tf.math.ceil(side * corners), tf.int32)
+    return _turned(_window(picture, low - rim, high + rim), angle, high - low)
+
+
+def _window(picture: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """Rows and columns from low to high; indices beyond the picture are clipped, which repeats its edge."""
     last = tf.shape(picture)[:2] - 1
     rows = tf.clip_by_value(tf.range(low[0], high[0]), 0, last[0])
     columns = tf.clip_by_value(tf.range(low[1], high[1]), 0, last[1])
     return tf.gather(tf.gather(picture, rows, axis=0), columns, axis=1)
+
+
+def _turned(picture: tf.Tensor, angle: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """The middle of a picture, float [*shape, 3], turned by `angle` about its centre (bilinear)."""
+    (v, u), (y, x) = (tf.unstack((tf.cast(s, tf.float32) - 1) / 2) for s in (shape, tf.shape(picture)[:2]))
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    zero = tf.zeros(())
+    to_input = tf.stack([cos, -sin, x - cos * u + sin * v, sin, cos, y - sin * u - cos * v, zero, zero])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(picture, tf.float32)[None],
+        transforms=to_input[None],
+        output_shape=shape,
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )[0]

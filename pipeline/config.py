@@ -7,7 +7,7 @@ answer. What a target *does* is found by its kind under `pipeline/targets/`; thi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 NO_EXTRA_KEYS = {"extra": "forbid"}  # read by pydantic when an experiment comes from JSON
@@ -205,13 +205,15 @@ class RandomSplit:
     """Shares of the groups by hash: the same on every machine, and unchanged when other rows are added.
 
     by: `subject` keeps a person (or, where none is known, byte-identical pictures) in one split; `image` mirrors
-    reports that did not, and leaks.
+    reports that did not, and leaks. stratify: a column within each of whose values the shares are cut (Group 91 did so
+    within every age); they are then met to a group, but adding rows may move others.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
     test: float = 0.1
     val: float = 0.1
     by: Literal["subject", "image"] = "subject"
+    stratify: str | None = None
     kind: Literal["random"] = "random"
 
     def __post_init__(self) -> None:
@@ -220,7 +222,23 @@ class RandomSplit:
         _check(self.test + self.val < 1, "split test + val", "below 1", self.test + self.val)
 
 
-Split = OfficialSplit | RandomSplit
+@dataclass(frozen=True)
+class FoldSplit:
+    """The rows of one of the authors' folds are the test; `val` of the other folds' rows are cut off by subject.
+
+    Where every person is a fold (FG-NET), this is leave one person out.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    fold: int = 0
+    val: float = 0.1
+    kind: Literal["folds"] = "folds"
+
+    def __post_init__(self) -> None:
+        _check_share("split val", self.val)
+
+
+Split = OfficialSplit | RandomSplit | FoldSplit
 
 
 @dataclass(frozen=True)
@@ -228,9 +246,15 @@ class Data:
     """A dataset by its file's name under `pipeline/datasets/`, where it lies, and how it is read.
 
     root: the folder as its authors hand it out (the file itself for `csv`). split: None is the dataset's own.
-    limit: at most so many rows, chosen by hash. margin: around a face box, as a share of its sides (0.4 in Rothe et
-    al. 2015, "DEX"); rows without a box use the whole picture. columns (csv): manifest column → column of the file.
-    classes (csv): further class columns to learn. split_lists (utkface): CSV files of published train and test rows.
+    limit: at most so many rows, chosen by hash. margin: around a face box, as a share of its longer side (0.4 in Rothe
+    et al. 2015, "DEX"); rows without a box use the whole picture. aligned: turn the picture until the eyes are level,
+    where the manifest has landmarks (`clean` finds them).
+
+    The others belong to the datasets named (None: as that dataset has it). columns (csv): manifest column → column of
+    the file. classes (csv): further class columns to learn. split_lists (utkface): CSV files of published train and
+    test rows. view, pictures, ages (adience): which lists, which pictures, and whether odd ages are mapped to the eight
+    groups. part, cropped (imdb_wiki): what is there, unless one is asked for. source (celeba): the authors' files, or
+    tensorflow-datasets.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -239,9 +263,16 @@ class Data:
     split: Split | None = None
     limit: int | None = None
     margin: float = 0.4
+    aligned: bool = False
     columns: dict[str, str] | None = None
     classes: tuple[str, ...] | None = None
     split_lists: tuple[str, str] | None = None
+    view: Literal["all", "frontal"] | None = None
+    pictures: Literal["aligned", "faces"] | None = None
+    ages: Literal["mapped", "strict"] | None = None
+    part: Literal["imdb", "wiki", "both"] | None = None
+    cropped: bool | None = None
+    source: Literal["files", "tfds"] | None = None
 
     def __post_init__(self) -> None:
         _check(self.limit is None or self.limit >= 1, "limit", "at least 1 row", self.limit)
@@ -250,7 +281,8 @@ class Data:
     @property
     def options(self) -> dict[str, object]:
         """What only some datasets take, as keyword arguments of their `load`."""
-        chosen = {"columns": self.columns, "classes": self.classes, "split_lists": self.split_lists}
+        general = ("name", "root", "split", "limit", "margin", "aligned")
+        chosen = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in general}
         return {name: value for name, value in chosen.items() if value is not None}
 
 

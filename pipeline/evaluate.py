@@ -24,11 +24,14 @@ log = logging.getLogger(__name__)
 EXAMPLES = 24  # pictures shown in a figure
 
 
-def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: str | None = None) -> dict[str, Any]:
+def evaluate(
+    run: Run, split: str = "test", dataset: str | None = None, root: str | None = None, audit: bool = False
+) -> dict[str, Any]:
     """Judge a run's model.keras, and write results, predictions and figures into the run; answers the results.
 
     split: `val` or `test` of the run's own last stage; with `dataset` (and its `root`), of that dataset, divided as it
     is by itself. A target that the dataset does not have is left out. Intervals are 95 %, bootstrapped over subjects.
+    audit: also the metrics of the rows that share nothing with a training row, and of those that do, under `audit`.
 
     Raises RequestError for a run without its files, or a split without rows or without labels.
     """
@@ -36,7 +39,7 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
     set_up(experiment)
     data = experiment.stages[-1].data
     if dataset is not None:
-        data = Data(dataset, root=root, margin=data.margin)
+        data = Data(dataset, root=root, margin=data.margin, aligned=data.aligned)
     elif root is not None:
         data = replace(data, root=root)
     table = datasets.load(data)
@@ -54,8 +57,11 @@ def evaluate(run: Run, split: str = "test", dataset: str | None = None, root: st
     network = load_network(run)
     canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
     judged = judge(network, judged_targets, canvases)
-    results = _results(split, canvases, judged_targets, judged, network)
-    results["leak"] = splits.leaks(rows, _trained_on(experiment, data, table))
+    leaks = splits.leaks(canvases.rows, _trained_on(experiment, data, table))
+    results = _results(split, canvases.rows, judged_targets, judged, network)
+    results["leak"] = {name: int(rows.sum()) for name, rows in leaks.items()}
+    if audit:
+        results["audit"] = _audit(canvases.rows, judged_targets, judged.answers, leaks.any(axis=1).to_numpy())
     suffix = _suffix(split, dataset)
     runs.write_json(run.path / results_name(split, dataset), results)
     said = predictions(canvases.rows, judged_targets, judged.answers)
@@ -101,17 +107,37 @@ def _suffix(split: str, dataset: str | None) -> str:
 
 
 def _results(
-    split: str, canvases: inputs.Canvases, wanted: Sequence[Target], judged: Judged, network: keras.Model
+    split: str, rows: pd.DataFrame, wanted: Sequence[Target], judged: Judged, network: keras.Model
 ) -> dict[str, Any]:
-    groups = manifests.groups(canvases.rows).to_numpy()
     return {
         "split": split,
-        "count": len(canvases),
+        "count": len(rows),
         "loss": judged.loss,
         "penalty": float(sum(network.losses)),
         "seconds": round(judged.seconds, 3),
-        "targets": {t.name: _target_results(t, canvases.rows, judged.answers[t.name], groups) for t in wanted},
+        "targets": _targets_results(wanted, rows, judged.answers),
     }
+
+
+def _audit(
+    rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str, np.ndarray], leaking: np.ndarray
+) -> dict[str, Any]:
+    """Count and metrics of the rows that share nothing with training, and of those that do."""
+    return {
+        name: {
+            "count": int(chosen.sum()),
+            "targets": _targets_results(wanted, rows[chosen], {n: a[chosen] for n, a in answers.items()}),
+        }
+        for name, chosen in {"without_leak": ~leaking, "leaking": leaking}.items()
+        if chosen.any()
+    }
+
+
+def _targets_results(
+    wanted: Sequence[Target], rows: pd.DataFrame, answers: dict[str, np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    groups = manifests.groups(rows).to_numpy()
+    return {target.name: _target_results(target, rows, answers[target.name], groups) for target in wanted}
 
 
 def _target_results(target: Target, rows: pd.DataFrame, answers: np.ndarray, groups: np.ndarray) -> dict[str, Any]:

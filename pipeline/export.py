@@ -92,6 +92,6 @@ def _labels(experiment: Experiment) -> dict[str, object]:
     return {
         "image_size": experiment.model.image_size,
         "margin": experiment.stages[-1].data.margin,
-        "aligned": False,
+        "aligned": experiment.stages[-1].data.aligned,
         "targets": {target.name: targets.of(target).describe() for target in experiment.targets},
     }

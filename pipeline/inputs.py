@@ -59,6 +59,8 @@ class Canvases:
 def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, what: str) -> Canvases:
     """Read every picture of `rows` once. `what` (such as "train") names them in the progress line and in errors.
 
+    Rows with a face box are cut to it, and turned until the eyes are level where the rows have their landmarks.
+
     Raises WorkError when more than 5 % of the pictures (and more than five) cannot be read, with the first ten and
     their reasons.
     """
@@ -125,24 +127,27 @@ def _room_for(count: int, size: int, cache: Cache) -> tuple[np.ndarray | None, s
     return None, "nowhere"
 
 
-def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor]:
-    boxes = rows[list(manifests.BOX)].to_numpy(np.float32, copy=True)
-    boxes[np.isnan(boxes).any(axis=1)] = np.nan
-    return tf.constant(rows["path"].astype(str).tolist(), tf.string), tf.constant(boxes)
+def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Paths [N], boxes and eyes [N, 4]: what a canvas is made of; NaN where there is none."""
+    eyes = rows.reindex(columns=list(manifests.EYES))
+    points = [part.to_numpy(np.float32, copy=True) for part in (rows[list(manifests.BOX)], eyes)]
+    for part in points:
+        part[np.isnan(part).any(axis=1)] = np.nan
+    return tf.constant(rows["path"].astype(str).tolist(), tf.string), *map(tf.constant, points)
 
 
 def _made(numbers: tf.data.Dataset, rows: pd.DataFrame, size: int, margin: float) -> tf.data.Dataset:
     """(row number, canvas) of each of some row numbers, made from its file."""
-    paths, boxes = _files(rows)
+    files = _files(rows)
     return numbers.map(
-        lambda i: (i, _canvas_of(tf.gather(paths, i), tf.gather(boxes, i), size, margin)),
+        lambda i: (i, _canvas_of(*(tf.gather(part, i) for part in files), size, margin)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
 
 
-def _canvas_of(path: tf.Tensor, box: tf.Tensor, size: int, margin: float) -> tf.Tensor:
+def _canvas_of(path: tf.Tensor, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> tf.Tensor:
     content, orientation = tf.numpy_function(_read, [path], [tf.string, tf.int32], stateful=False)
-    return canvas(tf.ensure_shape(content, ()), box, tf.ensure_shape(orientation, ()), size, margin)
+    return canvas(tf.ensure_shape(content, ()), box, tf.ensure_shape(orientation, ()), size, margin, eyes)
 
 
 def _read(path: bytes) -> tuple[bytes, np.int32]:
@@ -157,15 +162,15 @@ def _numpy(function: object, arguments: list[tf.Tensor], shape: tuple[int | None
 
 def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
     """path and reason of rows whose canvas could not be made, found by trying again one by one."""
-    _, boxes = _files(rows)
-    reasons = [_reason(path, box, size, margin) for path, box in zip(rows["path"], boxes, strict=True)]
+    _, boxes, eyes = _files(rows)
+    reasons = [_reason(*row, size, margin) for row in zip(rows["path"], boxes, eyes, strict=True)]
     return pd.DataFrame({"path": rows["path"].tolist(), "reason": reasons}, dtype="str")
 
 
-def _reason(path: str, box: tf.Tensor, size: int, margin: float) -> str:
+def _reason(path: str, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> str:
     try:
         content, orientation = read(path)
-        canvas(tf.constant(content), box, tf.constant(orientation), size, margin)
+        canvas(tf.constant(content), box, tf.constant(orientation), size, margin, eyes)
     except FileNotFoundError:
         return "the file is gone"
     except OSError as error:

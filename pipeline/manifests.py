@@ -1,13 +1,14 @@
 """The manifest: one row an image. What holds for every dataset is checked and filled in here, once.
 
-Columns: path (str), split ("train", "val", "test" or NA), subject (str or NA: person, account, group), the labels
-(age in years as float, gender "female"/"male", age_group, …; NA where unknown), x y w h (face box in pixels of the
-upright picture, NaN for the whole picture).
+Columns: path (str), split ("train", "val", "test" or NA), fold (the authors' fold, or NA), subject (str or NA: person,
+account, group), the labels (age in years as float, gender "female"/"male", age_group, …; NA where unknown), x y w h
+(face box in pixels of the upright picture, NaN for the whole picture); where faces were detected, also LANDMARKS.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +25,17 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 BOX = ("x", "y", "w", "h")
+_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left as in the picture
+LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pixels of the upright picture
+EYES = LANDMARKS[:4]
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
 _ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
 
 
 def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
     """The root as a path. Raises RequestError unless it is a folder that holds every one of `needed`."""
-    docs = f"`python -m pipeline list datasets` and pipeline/datasets/{dataset}.py say what is expected"
+    docs = f"`python -m pipeline data {dataset}` says where it is to be had and how it lies on disk"
     if root is None:
         raise RequestError(f"dataset {dataset} needs --root, the folder that holds {', '.join(needed) or 'it'}; {docs}")
     folder = Path(root)
@@ -38,8 +43,14 @@ def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
         raise RequestError(f"--root {folder} is no folder; expected the unpacked dataset {dataset}; {docs}")
     for name in needed:
         if not (folder / name).exists():
-            raise RequestError(f"{folder} holds no {name}: expected the unpacked dataset {dataset}; {docs}")
+            raise RequestError(f"{folder} holds no {name}: expected dataset {dataset}{packed(folder)}; {docs}")
     return folder
+
+
+def packed(folder: Path) -> str:
+    """A hint at archives that lie unopened in a folder, for an error about what is missing there."""
+    archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in ARCHIVES)
+    return f" (unpack {', '.join(archives[:3])}{' …' if len(archives) > 3 else ''})" if archives else ""
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -56,11 +67,40 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         )
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
-    table = text(table)
+    return has_columns(text(table), columns, path)
+
+
+def has_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
+    """The table. Raises RequestError that names its file and the first of `columns` that is missing."""
     for name in columns:
         if name not in table.columns:
             raise RequestError(f"{path} has no column {name!r}; its columns are {', '.join(table.columns) or 'none'}")
     return table
+
+
+def read_list(path: Path, names: Sequence[str] = (), skip: int = 0, separator: str | None = None) -> pd.DataFrame:
+    """A plain list, one row a line, without quotes, as text columns: "" where nothing stands between two separators.
+
+    names: the columns; those of the first line where none are given. skip: lines before that. separator: None is any
+    white space. A UTF-8 mark and Windows' line ends do no harm. Rows of another width (a list cut short) are left out
+    with a counted warning. Raises RequestError that names the file when it is no text, or nothing is in it.
+    """
+    try:
+        lines = [line.rstrip("\n") for line in path.open(encoding="utf-8-sig")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is no readable list: {error}") from error
+    rows = [[field.strip() for field in line.split(separator)] for line in lines[skip:] if line.strip()]
+    header = list(names) or (rows.pop(0) if rows else [])
+    whole = [row for row in rows if len(row) == len(header)]
+    if not whole:
+        raise RequestError(f"{path}: none of its {len(rows)} rows has the {len(header)} fields {', '.join(header)}")
+    if len(whole) < len(rows):
+        first = next(row for row in rows if len(row) != len(header))
+        log.warning(
+            f"{path}: {len(rows) - len(whole)} rows do not have {len(header)} fields and are left out, the first is "
+            f"{' '.join(first)[:80]!r}"
+        )
+    return pd.DataFrame(whole, columns=header)
 
 
 def text(table: pd.DataFrame) -> pd.DataFrame:
@@ -77,29 +117,49 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     Raises RequestError when no row is left.
     """
     rows = rows.reset_index(drop=True)
-    for name in ("split", "subject"):
-        if name not in rows:
-            rows[name] = pd.Series(None, index=rows.index, dtype=object)
-    for name in BOX:
-        rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number") if name in rows else np.nan
     if rows.empty:
         raise RequestError(f"{source}: the list has no rows")
-    there = np.fromiter((Path(path).is_file() for path in rows["path"]), bool, len(rows))
+    for name in ("split", "fold", "subject"):
+        if name not in rows:
+            rows[name] = pd.Series(None, index=rows.index, dtype=object)
+    rows["fold"] = _numbers(rows["fold"], f"{source}, column fold", "a number").round().astype("Int64")
+    for name in (*BOX, *(name for name in LANDMARKS if name in rows)):
+        rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number") if name in rows else np.nan
+    return _on_disk(rows, source)
+
+
+def _on_disk(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The rows whose picture is there, with its name as it is on disk."""
+    entries: dict[Path, dict[str, Path]] = {}
+    found = [_found(Path(path), entries) for path in rows["path"]]
+    there = np.array([path is not None for path in found])
     if not there.any():
         raise RequestError(
-            f"{source}: none of the {len(rows)} listed pictures is there, the first is "
-            f"{rows['path'].iloc[0]}; check --root"
+            f"{source}: none of the {len(rows)} listed pictures is there, the first is {rows['path'].iloc[0]}; check "
+            "--root, and that the archives with the pictures are unpacked there"
         )
     if not there.all():
         gone = rows["path"][~there]
         log.warning(
-            "%s: %d of %d listed pictures are not there and are left out, the first is %s",
-            source,
-            len(gone),
-            len(rows),
-            gone.iloc[0],
+            f"{source}: {len(gone)} of {len(rows)} listed pictures are not there and are left out, the first is "
+            f"{gone.iloc[0]}"
         )
-    return rows[there].reset_index(drop=True)
+    return rows.assign(path=found)[there].reset_index(drop=True)
+
+
+def _found(path: Path, entries: dict[Path, dict[str, Path]]) -> str | None:
+    """The file as it is on disk, where at most the case of its own or its folder's name differs; None without it."""
+    if path.is_file():
+        return str(path)
+
+    def entry(folder: Path, name: str) -> Path:
+        if folder not in entries:
+            entries[folder] = {p.name.lower(): p for p in folder.iterdir()} if folder.is_dir() else {}
+        return entries[folder].get(name.lower(), folder / name)
+
+    folder = path.parent if path.parent.is_dir() else entry(path.parent.parent, path.parent.name)
+    there = entry(folder, path.name)
+    return str(there) if there.is_file() else None
 
 
 def known(values: pd.Series, allowed: Iterable[str], source: str) -> pd.Series:
@@ -124,29 +184,45 @@ def _numbers(values: pd.Series, source: str, expected: str, low: float = -np.inf
 def _warn_of_strange(values: pd.Series, strange: pd.Series, what: str) -> None:
     if strange.any():
         first = strange.idxmax()
-        log.warning(f"{what}: {strange.sum()} count as unknown, the first is {values[first]!r} in data row {first + 1}")
+        shown = f"'{values[first]}' in data row {first + 1}"
+        log.warning(f"{what}: {strange.sum()} count as unknown, the first is {shown}")
 
 
-def content_hashes(paths: Sequence[str]) -> list[str]:
+def content_hashes(paths: Iterable[str]) -> list[str]:
     """sha256 of each file's bytes, in hexadecimal; equal pictures have equal hashes on any machine."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(), paths))
+        return list(pool.map(_content_hash, paths))
 
 
-def perceptual_hashes(paths: Sequence[str]) -> np.ndarray:
-    """uint64 of each picture that can be read: pictures that look alike differ in few bits (pHash, by ImageHash)."""
+def inspect(paths: Iterable[str]) -> pd.DataFrame:
+    """What each file holds: sha256 of its bytes, width and height in pixels (NA: no picture), and phash.
+
+    phash is a perceptual hash (pHash, by ImageHash) as a signed 64-bit number: pictures that look alike differ in few
+    of its bits. NA where the picture cannot be read; why is said where canvases are made.
+    """
     with ThreadPoolExecutor() as pool:
-        hashes = [digest for digest in pool.map(_perceptual_hash, paths) if digest is not None]
-    return np.array(hashes, np.uint64)
+        found = list(pool.map(_inspect, paths))
+    table = pd.DataFrame(found, columns=["sha256", "width", "height", "phash"])
+    return table.astype({"width": "Int64", "height": "Int64", "phash": "Int64"})
 
 
-def _perceptual_hash(path: str) -> np.uint64 | None:
+def _content_hash(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _inspect(path: str) -> tuple[str | None, int | None, int | None, int | None]:
     try:
-        with Image.open(path) as picture:
+        content = Path(path).read_bytes()
+    except OSError:
+        return None, None, None, None
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            width, height = picture.size
             picture.draft("L", (64, 64))  # a large JPEG is decoded at a fraction of its size
-            return np.packbits(imagehash.phash(picture).hash).view(np.uint64)[0]
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None  # what cannot be read is rejected, with its reason, where canvases are made
+            return digest, width, height, int(np.packbits(imagehash.phash(picture).hash).view(np.int64)[0])
+    except Exception:  # Pillow's readers raise whatever their parsing runs into
+        return digest, None, None, None
 
 
 def groups(rows: pd.DataFrame) -> pd.Series:

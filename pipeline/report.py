@@ -11,7 +11,16 @@ from rich.table import Table
 
 def table(results: dict[str, Any]) -> str:
     """One row a metric of each target, with its 95 % interval, and what has to be known of the split."""
-    shown = Table(title=f"{results['split']} split, {results['count']} pictures, loss {results['loss']:.4g}")
+    text = _table(f"{results['split']} split, {results['count']} pictures, loss {results['loss']:.4g}", results)
+    leaks = ", ".join(f"{count} by {kind}" for kind, count in results["leak"].items() if count)
+    text += f"LEAKING SPLIT: rows that training has seen: {leaks}\n" if leaks else ""
+    for name, part in results.get("audit", {}).items():
+        text += _table(f"{name.replace('_', ' ')}: {part['count']} of {results['count']} pictures", part)
+    return text
+
+
+def _table(title: str, results: dict[str, Any]) -> str:
+    shown = Table(title=title)
     for heading, justify in (("target", "left"), ("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         shown.add_column(heading, justify=justify)
     for name, found in results["targets"].items():
@@ -21,8 +30,7 @@ def table(results: dict[str, Any]) -> str:
         shown.add_section()
     text = io.StringIO()
     Console(file=text, width=100).print(shown)
-    leaks = ", ".join(f"{count} by {kind}" for kind, count in results["leak"].items() if count)
-    return text.getvalue() + (f"LEAKING SPLIT: rows that training has seen: {leaks}\n" if leaks else "")
+    return text.getvalue()
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import manifests
-from pipeline.config import OfficialSplit, RandomSplit, Split
+from pipeline.config import FoldSplit, OfficialSplit, RandomSplit, Split
 from pipeline.errors import RequestError
 
 NEAR = 2  # bits of 64; on FairFace pairs at 2 are the same photograph, pairs at 4 no longer are
@@ -22,9 +22,9 @@ NEAR = 2  # bits of 64; on FairFace pairs at 2 are the same photograph, pairs at
 def assign(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
     """The rows with `split` set to train, val or test.
 
-    Raises RequestError where an official split is asked for and the dataset has none.
+    Raises RequestError where the dataset lacks what the split goes by: lists, folds, or the column of its strata.
     """
-    return rows.assign(split=_official(rows, split) if isinstance(split, OfficialSplit) else _random(rows, split))
+    return rows.assign(split=_CUT[split.kind](rows, split))
 
 
 def limit(rows: pd.DataFrame, count: int | None) -> pd.DataFrame:
@@ -35,17 +35,31 @@ def limit(rows: pd.DataFrame, count: int | None) -> pd.DataFrame:
     return rows.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
-def leaks(judged: pd.DataFrame, train: pd.DataFrame) -> dict[str, int]:
-    """How many judged rows have their subject, their very bytes, or nearly their picture among the training rows.
+def leaks(judged: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """Which judged rows training has seen: a column of truth values for each way, in the order of `judged`.
 
-    Near duplicates are pictures whose perceptual hashes differ in at most NEAR of 64 bits; duplicates are among them.
+    subjects: the row's subject has training rows. duplicates: its very bytes are among them. near_duplicates: nearly
+    its picture is, the perceptual hashes differ in at most NEAR of 64 bits; duplicates are among these. Both tables may
+    hold what `manifests.inspect` found (columns sha256 and phash); else the pictures are read.
     """
-    shared = judged["subject"].notna() & judged["subject"].isin(train["subject"].dropna())
-    return {
-        "subjects": int(shared.sum()),
-        "duplicates": int(np.isin(*map(manifests.content_hashes, (judged["path"], train["path"]))).sum()),
-        "near_duplicates": _near(*map(manifests.perceptual_hashes, (judged["path"], train["path"]))),
-    }
+    looked_at = [
+        t if "phash" in t else t.join(manifests.inspect(t["path"]).set_index(t.index)) for t in (judged, train)
+    ]
+    judged, train = looked_at
+    return pd.DataFrame(
+        {
+            "subjects": judged["subject"].notna() & judged["subject"].isin(train["subject"].dropna()),
+            "duplicates": judged["sha256"].isin(train["sha256"].dropna()),
+            "near_duplicates": near(judged["phash"], train["phash"].dropna()),
+        }
+    )
+
+
+def near(hashes: pd.Series, others: pd.Series) -> pd.Series:
+    """Which perceptual hashes have one of the others at most NEAR bits away; what has no hash is near nothing."""
+    others = np.unique(others.to_numpy(np.int64))
+    found = {h: bool((np.bitwise_count(others ^ h) <= NEAR).any()) for h in hashes.dropna().unique()}
+    return hashes.map(found).fillna(False).astype(bool)
 
 
 def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
@@ -66,15 +80,52 @@ def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
 
 
 def _random(rows: pd.DataFrame, split: RandomSplit) -> pd.Series:
-    groups = manifests.groups(rows) if split.by == "subject" else [_name(path) for path in rows["path"]]
+    groups = manifests.groups(rows) if split.by == "subject" else rows["path"].map(_name)
+    if split.stratify is not None:
+        return _stratified(rows, groups, split)
     shares = np.array([_share(group) for group in groups])
     bounds = np.searchsorted([split.test, split.test + split.val], shares, side="right")
     return pd.Series(np.array(["test", "val", "train"])[bounds], index=rows.index, dtype="str")
 
 
-def _near(judged: np.ndarray, train: np.ndarray) -> int:
-    """How many of some hashes have one of the others at most NEAR bits away."""
-    return sum(bool((np.bitwise_count(train ^ one) <= NEAR).any()) for one in judged)
+def _stratified(rows: pd.DataFrame, groups: pd.Series, split: RandomSplit) -> pd.Series:
+    """Shares of every value of a column; a group goes with the value of its first row."""
+    if split.stratify not in rows:
+        raise RequestError(f"split stratify: no column {split.stratify!r}; there are: {', '.join(rows.columns)}")
+    strata = rows[split.stratify].astype(str).groupby(groups).transform("first")
+    test = groups.groupby(strata).transform(_take, share=split.test)
+    val = groups[~test].groupby(strata[~test]).transform(_take, share=split.val / (1 - split.test))
+    return _named(test, val.reindex(rows.index, fill_value=False))
+
+
+def _folds(rows: pd.DataFrame, split: FoldSplit) -> pd.Series:
+    """One fold is the test; validation is cut from the others by subject."""
+    folds = sorted(rows["fold"].dropna().unique())
+    if split.fold not in folds:
+        there = f"there are {folds[0]} to {folds[-1]}" if folds else "these data have no folds"
+        raise RequestError(f"split fold: no fold {split.fold}, {there}")
+    test = (rows["fold"] == split.fold).fillna(False).astype(bool)
+    val = _take(manifests.groups(rows[~test]), split.val)
+    return _named(test, val.reindex(rows.index, fill_value=False))
+
+
+def _take(groups: pd.Series, share: float) -> pd.Series:
+    """True for a share of the rows, whole groups by their hash: one that would make it more than the share is passed
+    over, so that few groups of different sizes come as near to it as they can."""
+    room, taken = round(share * len(groups)), set()
+    sizes = groups.value_counts()
+    for group in sorted(sizes.index, key=_share):
+        if sizes[group] <= room:
+            room -= sizes[group]
+            taken.add(group)
+    return groups.isin(taken)
+
+
+def _named(test: pd.Series, val: pd.Series) -> pd.Series:
+    return pd.Series(np.select([test, val], ["test", "val"], "train"), index=test.index, dtype="str")
+
+
+_CUT = {"official": _official, "random": _random, "folds": _folds}
 
 
 def _share(text: str) -> float:

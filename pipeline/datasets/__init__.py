@@ -47,15 +47,29 @@ def offered(data: Data) -> tuple[Target, ...]:
 def load(data: Data) -> pd.DataFrame:
     """The manifest: one row an image, with `split` given to every row.
 
-    Columns: path, split (train, val, test), subject (NA where unknown), the labels (NA where unknown), and a face box
-    `x y w h` in pixels (NaN: the whole picture). Raises RequestError for a root that does not hold the dataset.
+    Columns: path, split (train, val, test), fold, subject (NA where unknown), the labels (NA where unknown), a face box
+    `x y w h` in pixels (NaN: the whole picture), and landmarks if the faces are to be aligned. Raises RequestError for
+    a root that does not hold the dataset.
     """
     from pipeline import manifests, splits
 
-    module = find(data.name)
-    rows = module.load(data.root, **_options(data))
-    rows = manifests.complete(splits.limit(rows, data.limit), source=f"dataset {data.name}")
+    rows = read(data)
+    found = [name for name in manifests.LANDMARKS if name in rows]
+    if data.aligned and not set(manifests.EYES) <= set(found):
+        raise RequestError(
+            f"dataset {data.name} has no landmarks to align by: `python -m pipeline clean {data.name}` finds them, and "
+            "writes a manifest to train on with --dataset csv"
+        )
+    rows = rows if data.aligned else rows.drop(columns=found)
     return splits.assign(rows, data.split or _declared(data, "split"))
+
+
+def read(data: Data) -> pd.DataFrame:
+    """The manifest before it is divided, as the dataset's files have it."""
+    from pipeline import manifests, splits
+
+    rows = find(data.name).load(data.root, **_options(data))
+    return manifests.complete(splits.limit(rows, data.limit), source=f"dataset {data.name}")
 
 
 def _declared(data: Data, what: str) -> Any:

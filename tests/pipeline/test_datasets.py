@@ -206,7 +206,8 @@ def test_sample_refuses_a_folder_of_somebody_else(tmp_path: Path) -> None:
 
 def test_sample_has_persons_labels_and_attributes(faces_csv: Path) -> None:
     rows = datasets.load(Data("csv", root=str(faces_csv)))
-    classes = [name for name in rows if name not in ("path", "split", "subject", "age", "gender", "x", "y", "w", "h")]
+    known = ("path", "split", "fold", "subject", "age", "gender", "x", "y", "w", "h")
+    classes = [name for name in rows if name not in known]
     assert set(rows["gender"]) == {"female", "male"}
     assert rows["age"].between(0, 100).all()
     assert rows["subject"].nunique() < len(rows)
