@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import re
 import sys
 import tempfile
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import catalog
-from pipeline.config import Data, Experiment, Stage
+from pipeline.config import Cleaning, Data, Experiment, RandomSplit, Stage
 from pipeline.errors import EmptySplitError, RequestError, WorkError
+from pipeline.startup import import_tensorflow
 
 if TYPE_CHECKING:
     from pipeline.runs import Run
@@ -47,16 +47,16 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit status: 0 done, 1 the work failed, 2 the request was wrong."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger().handlers[0].addFilter(_Once())
     for library in ("absl", "tensorflow", "matplotlib", "jax"):
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         chosen, rest = _parser().parse_known_args(arguments)
-        if rest and chosen.command != "train":
+        with_fields = chosen.command in ("train", "data", "clean")
+        if rest and not with_fields:
             raise RequestError(f"unknown argument {rest[0]!r}; see `python -m pipeline {chosen.command} --help`")
-        print(chosen.run(chosen, rest) if chosen.command == "train" else chosen.run(chosen))
+        print(chosen.run(chosen, rest) if with_fields else chosen.run(chosen))
     except RequestError as error:
         return _failed(error, 2)
     except (WorkError, ConnectionError, OSError, MemoryError) as error:
@@ -99,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run_path", metavar="RUN")
     command.add_argument("--format", default="saved_model", help="saved_model")
 
+    command = _add_data(commands, "data", _data, "look at a dataset: counts, ages, pictures, duplicates, leaks")
+    command.add_argument("--by", choices=("subject", "image"), help="divide at random: persons kept together, or not")
+
+    command = _add_data(commands, "clean", _clean, "keep the rows that show one clear face, and say why others went")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask cluster, such as tcp://host:8786")
+    command.add_argument("--processes", type=int, metavar="N", help="workers on this machine (one a core)")
+
     command = _add(commands, "list", _list, "what can be named")
     command.add_argument("what", choices=catalog.FOLDERS)
     return parser
@@ -107,6 +114,16 @@ def _parser() -> argparse.ArgumentParser:
 def _add(commands: argparse._SubParsersAction, name: str, run: object, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     command.set_defaults(run=run)
+    return command
+
+
+def _add_data(commands: argparse._SubParsersAction, name: str, run: object, text: str) -> argparse.ArgumentParser:
+    command = _add(commands, name, run, text)
+    command.add_argument("dataset", metavar="DATASET", help="a name of `list datasets`")
+    command.add_argument("--root", metavar="DIR", help="where it lies, as its authors hand it out")
+    command.add_argument("--out", metavar="DIR", help="where to write (runs/data/<name>)")
+    command.add_argument("--limit", type=int, metavar="ROWS", help="at most so many, chosen by hash")
+    command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
     return command
 
 
@@ -149,24 +166,10 @@ def _of_stage(kind: type) -> object:
     return parse
 
 
-def _start_tensorflow() -> None:
-    """Import TensorFlow without its start-up notes, which its C++ writes before it can be told not to."""
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
-
-
 def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     resumed = _opened(chosen.resume) if chosen.resume else None
     experiment = _more_epochs(resumed, chosen, rest) if resumed else configure(chosen, rest)
-    _start_tensorflow()
+    import_tensorflow()
     from pipeline import evaluate, export, train
     from pipeline.report import table
     from pipeline.tracking import tracker
@@ -256,7 +259,7 @@ def _with(stage: Stage, option: str, value: object) -> Stage:
 
 def _evaluate(chosen: argparse.Namespace) -> Path:
     run = _opened(chosen.run_path)
-    _start_tensorflow()
+    import_tensorflow()
     from pipeline import evaluate
     from pipeline.evaluate import results_name
     from pipeline.report import table
@@ -267,7 +270,7 @@ def _evaluate(chosen: argparse.Namespace) -> Path:
 
 
 def _predict(chosen: argparse.Namespace) -> Path:
-    _start_tensorflow()
+    import_tensorflow()
     from pipeline.predict import Predictor, check_out, picture_files, save
 
     out = check_out(Path(chosen.out))
@@ -283,10 +286,49 @@ def _predict(chosen: argparse.Namespace) -> Path:
 
 def _export(chosen: argparse.Namespace) -> Path:
     run = _opened(chosen.run_path)
-    _start_tensorflow()
+    import_tensorflow()
     from pipeline import export
 
     return export(run, chosen.format)
+
+
+def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
+    from pipeline import datasets, parsing
+
+    datasets.find(chosen.dataset)
+    data = Data(chosen.dataset, root=chosen.root, limit=chosen.limit)
+    data = parsing.override(data, ["--help"] if chosen.fields else rest, ["--by", "--out"], "data DATASET")
+    if chosen.by:
+        data = replace(data, split=RandomSplit(test=0.2, val=0.1, by=chosen.by))
+    from pipeline import describe
+
+    try:
+        summary = describe.describe(data)
+    except RequestError:
+        print(datasets.find(data.name).__doc__)  # where it is to be had, and how it lies on disk
+        raise
+    print(describe.text(summary))
+    return describe.write(summary, _out(chosen))
+
+
+def _clean(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
+    from pipeline import datasets, parsing
+
+    rules = getattr(datasets.find(chosen.dataset), "CLEANING", Cleaning())
+    rules = replace(rules, data=Data(chosen.dataset, root=chosen.root, limit=chosen.limit))
+    rules = parsing.override(rules, ["--help"] if chosen.fields else rest, ["--scheduler", "--out"], "clean DATASET")
+    from pipeline.clean import clean
+
+    return clean(rules, _out(chosen), chosen.scheduler, chosen.processes)
+
+
+def _out(chosen: argparse.Namespace) -> Path:
+    path = Path(chosen.out or f"runs/data/{chosen.dataset}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out {path} cannot be written: {error.strerror}") from error
+    return path
 
 
 def _list(chosen: argparse.Namespace) -> str:

@@ -60,9 +60,7 @@ def canvas(
     leaves it upright. A JPEG of FRACTION_FROM pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still
     has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures become RGB; transparency is dropped.
     """
-    full, picture = _decode(content, _cut_side(box, margin), size)
-    picture = _upright(picture, orientation)
-    full = tf.where(orientation > 4, full[::-1], full)
+    full, picture = _upright_picture(content, _cut_side(box, margin), orientation, size)
     scale = tf.cast(tf.shape(picture)[:2], tf.float32) / full
     angle = None if eyes is None else _tilt(eyes)
     return tf.cond(
@@ -70,6 +68,14 @@ def canvas(
         lambda: fit(picture, size),
         lambda: fit(_cut(picture, box, margin, scale, angle), size),
     )
+
+
+def whole(content: tf.Tensor, orientation: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Encoded picture → height and width of the upright picture (float [2]), and its pixels, uint8 RGB [H, W, 3].
+
+    A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, not below `size`.
+    """
+    return _upright_picture(content, tf.constant(math.nan), orientation, size)
 
 
 def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
@@ -81,6 +87,13 @@ def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
 def _cut_side(box: tf.Tensor, margin: float) -> tf.Tensor:
     """Side of the square that is cut out, in pixels of the full picture; NaN for the whole picture."""
     return tf.maximum(box[2], box[3]) * (1 + 2 * margin)
+
+
+def _upright_picture(
+    content: tf.Tensor, side: tf.Tensor, orientation: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    full, picture = _decode(content, side, size)
+    return tf.where(orientation > 4, full[::-1], full), _upright(picture, orientation)
 
 
 def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:

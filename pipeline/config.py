@@ -287,6 +287,37 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Cleaning:
+    """Which rows `clean` keeps of some data; None asks for nothing.
+
+    face_score_above, second_face_below: of the columns face_score and second_face_score, where the dataset has them (a
+    second score that is unknown is no second face; -inf allows none). age_range: youngest and oldest; a row of unknown
+    age goes too. known: labels that must be known. confidence: from which a detection counts as a face, 0..1. smallest:
+    pixels of the face's shorter side. sharpness: least variance of the Laplacian of the face at 112 pixels, over the
+    variance of its grey levels (of 300 FairFace pictures, the two that are out of focus lie below 0.004). min_per_age:
+    an age in whole years with fewer rows left goes.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    data: Data = Data()
+    face_score_above: float | None = None
+    second_face_below: float | None = None
+    age_range: tuple[float, float] | None = None
+    known: tuple[str, ...] = ()
+    confidence: float = 0.9
+    smallest: float = 24.0
+    sharpness: float = 0.004
+    min_per_age: int = 0
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.confidence <= 1, "confidence", "from 0 to 1", self.confidence)
+        for name in ("smallest", "sharpness", "min_per_age"):
+            _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        low, high = self.age_range or (0, 0)
+        _check(low <= high, "age_range", "the youngest, then the oldest", self.age_range)
+
+
+@dataclass(frozen=True)
 class Augment:
     """How far a training canvas may be changed; every strength is drawn evenly from ± its value (0: off).
 

@@ -2,7 +2,7 @@
 
 Columns: path (str), split ("train", "val", "test" or NA), fold (the authors' fold, or NA), subject (str or NA: person,
 account, group), the labels (age in years as float, gender "female"/"male", age_group, …; NA where unknown), x y w h
-(face box in pixels of the upright picture, NaN for the whole picture); where faces were detected, also LANDMARKS.
+(face box in pixels of the upright picture, NaN for the whole picture); where faces were detected, LANDMARKS and SCORES.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import imagehash
 import numpy as np
@@ -21,6 +22,8 @@ from PIL import Image
 
 from pipeline.errors import RequestError
 
+Labels = TypeVar("Labels")
+
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
@@ -28,6 +31,7 @@ BOX = ("x", "y", "w", "h")
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left as in the picture
 LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pixels of the upright picture
 EYES = LANDMARKS[:4]
+SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
 _ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
@@ -96,11 +100,34 @@ def read_list(path: Path, names: Sequence[str] = (), skip: int = 0, separator: s
         raise RequestError(f"{path}: none of its {len(rows)} rows has the {len(header)} fields {', '.join(header)}")
     if len(whole) < len(rows):
         first = next(row for row in rows if len(row) != len(header))
-        log.warning(
+        warn_of_dropped(
+            len(rows) - len(whole),
             f"{path}: {len(rows) - len(whole)} rows do not have {len(header)} fields and are left out, the first is "
-            f"{' '.join(first)[:80]!r}"
+            f"{' '.join(first)[:80]!r}",
         )
     return pd.DataFrame(whole, columns=header)
+
+
+def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str, form: str) -> dict[Path, Labels]:
+    """What the names of all pictures under a folder say, in order of their names.
+
+    read: a path relative to the folder (parted by /) → its labels, or None for a name that says nothing. Those are left
+    out with a counted warning. Raises RequestError that tells the `form` of the names when none says anything.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not files:
+        require(folder, dataset, f"pictures {form}")  # which are not there: this raises
+    labels = {path: read(path.relative_to(folder).as_posix()) for path in files}
+    named = {path: said for path, said in labels.items() if said is not None}
+    first = next((path.relative_to(folder) for path in files if path not in named), None)
+    if not named:
+        raise RequestError(f"{folder}: none of {len(files)} pictures is named like {form}, the first is {first}")
+    if first is not None:
+        strange = len(files) - len(named)
+        warn_of_dropped(
+            strange, f"{folder}: {strange} names are not like {form} and are left out, the first is {first}"
+        )
+    return named
 
 
 def text(table: pd.DataFrame) -> pd.DataFrame:
@@ -123,8 +150,11 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
         if name not in rows:
             rows[name] = pd.Series(None, index=rows.index, dtype=object)
     rows["fold"] = _numbers(rows["fold"], f"{source}, column fold", "a number").round().astype("Int64")
-    for name in (*BOX, *(name for name in LANDMARKS if name in rows)):
-        rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number") if name in rows else np.nan
+    for name in (*LANDMARKS, *SCORES, *BOX):
+        if name in rows:
+            rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number")
+        elif name in BOX:
+            rows[name] = np.nan
     return _on_disk(rows, source)
 
 
@@ -140,9 +170,10 @@ def _on_disk(rows: pd.DataFrame, source: str) -> pd.DataFrame:
         )
     if not there.all():
         gone = rows["path"][~there]
-        log.warning(
+        warn_of_dropped(
+            len(gone),
             f"{source}: {len(gone)} of {len(rows)} listed pictures are not there and are left out, the first is "
-            f"{gone.iloc[0]}"
+            f"{gone.iloc[0]}",
         )
     return rows.assign(path=found)[there].reset_index(drop=True)
 
@@ -179,6 +210,17 @@ def _numbers(values: pd.Series, source: str, expected: str, low: float = -np.inf
     numbers = numbers.where(numbers.between(low, high))
     _warn_of_strange(values, numbers.isna() & values.notna(), f"{source}: values that are not {expected}")
     return numbers
+
+
+def natural(name: str) -> tuple[float, str]:
+    """A key to sort class names by: by the number that they begin with ("3-9" before "10-19"), then by letters."""
+    number = name.strip("()").replace(",", " ").replace("-", " ").split()
+    return (float(number[0]), name) if number and number[0].isdigit() else (float("inf"), name)
+
+
+def warn_of_dropped(count: int, text: str) -> None:
+    """Say that rows were left out, and why; the data page shows the count."""
+    log.warning(text, extra={"dropped": count})
 
 
 def _warn_of_strange(values: pd.Series, strange: pd.Series, what: str) -> None:

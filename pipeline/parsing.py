@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import pydantic
 import tyro
 
 from pipeline.config import Experiment
 from pipeline.errors import RequestError, unknown
+
+Fields = TypeVar("Fields")
 
 
 def to_json(experiment: Experiment) -> str:
@@ -64,13 +67,13 @@ def split_known(experiment: Experiment, arguments: Sequence[str]) -> tuple[list[
     return list(chain(*ours)), list(chain(*others))
 
 
-def override(experiment: Experiment, arguments: Sequence[str], short: Sequence[str] = ()) -> Experiment:
-    """The experiment with fields replaced, as in `--stages.0.optimizer.name sgd --model.head.units 512 256`.
+def override(value: Fields, arguments: Sequence[str], short: Sequence[str] = (), command: str = "train") -> Fields:
+    """An experiment, or another dataclass, with fields replaced, as in `--stages.0.optimizer.name sgd`.
 
     Raises RequestError for an option that is no field (and suggests the nearest, one of `short` perhaps), or a value
     that does not fit.
     """
-    known = list(_fields(experiment))
+    known = list(_fields(value))
     for argument in arguments:
         if argument.startswith("--") and _field_name(argument) not in known and argument != "--help":
             fields = (f"--{field.replace('_', '-')}" for field in known)
@@ -79,9 +82,9 @@ def override(experiment: Experiment, arguments: Sequence[str], short: Sequence[s
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
-                tyro.conf.AvoidSubcommands[Experiment],
-                prog="python -m pipeline train",
-                default=experiment,
+                tyro.conf.AvoidSubcommands[type(value)],
+                prog=f"python -m pipeline {command}",
+                default=value,
                 args=list(arguments),
             )
     except SystemExit as stop:

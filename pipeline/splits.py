@@ -62,6 +62,15 @@ def near(hashes: pd.Series, others: pd.Series) -> pd.Series:
     return hashes.map(found).fillna(False).astype(bool)
 
 
+def with_near(hashes: pd.Series) -> int:
+    """How many rows have another row's perceptual hash at most NEAR bits away."""
+    counts = hashes.dropna().astype(np.int64).value_counts()
+    values = counts.index.to_numpy(np.int64)
+    alone = (value for value, count in counts.items() if count == 1)
+    near_others = sum(int((np.bitwise_count(values ^ one) <= NEAR).sum() > 1) for one in alone)
+    return int(counts[counts > 1].sum()) + near_others
+
+
 def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
     listed = rows["split"]
     strange = ~listed.isin(manifests.SPLITS)

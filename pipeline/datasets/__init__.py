@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalog
-from pipeline.config import Data, Experiment, Target
+from pipeline.config import Data, Experiment, Split, Target
 from pipeline.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def find(name: str) -> ModuleType:
 def resolve(experiment: Experiment) -> Experiment:
     """The experiment with every stage's split, and the targets, filled in where it left them to the dataset."""
     stages = tuple(
-        replace(stage, data=replace(stage.data, split=stage.data.split or _declared(stage.data, "split")))
+        replace(stage, data=replace(stage.data, split=stage.data.split or own_split(stage.data)))
         for stage in experiment.stages
     )
     return replace(experiment, stages=stages, targets=experiment.targets or offered(stages[-1].data))
@@ -42,6 +42,11 @@ def resolve(experiment: Experiment) -> Experiment:
 def offered(data: Data) -> tuple[Target, ...]:
     """What a dataset can teach."""
     return _declared(data, "targets")
+
+
+def own_split(data: Data) -> Split:
+    """How a dataset is divided unless an experiment says otherwise."""
+    return _declared(data, "split")
 
 
 def load(data: Data) -> pd.DataFrame:
@@ -61,7 +66,7 @@ def load(data: Data) -> pd.DataFrame:
             "writes a manifest to train on with --dataset csv"
         )
     rows = rows if data.aligned else rows.drop(columns=found)
-    return splits.assign(rows, data.split or _declared(data, "split"))
+    return splits.assign(rows, data.split or own_split(data))
 
 
 def read(data: Data) -> pd.DataFrame:

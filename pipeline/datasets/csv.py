@@ -56,6 +56,9 @@ def load(
             raise RequestError(f"{root} has no column {name!r}; its columns are {', '.join(table.columns)}")
     folder = Path(root).parent
     rows = table.dropna(subset="path").reset_index(drop=True)
+    if len(rows) < len(table):
+        nameless = len(table) - len(rows)
+        manifests.warn_of_dropped(nameless, f"{root}: {nameless} rows have no path and are left out")
     rows["path"] = [str(folder / path) for path in rows["path"]]
     if "age" in rows:
         rows["age"] = manifests.years(rows["age"], str(root))
@@ -96,12 +99,9 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
 
 def _class_target(table: pd.DataFrame, name: str) -> Target:
     """The classes are the values found, in order (numbers by size)."""
-    values = sorted(table[name].dropna().unique(), key=_natural)
+    from pipeline import manifests
+
+    values = sorted(table[name].dropna().unique(), key=manifests.natural)
     if len(values) < 2:
         raise RequestError(f"column {name!r} holds {len(values)} class: expected two or more")
     return Classes(name, tuple(values), ordered=name == "age_group")
-
-
-def _natural(value: str) -> tuple[float, str]:
-    number = value.strip("()").replace(",", " ").replace("-", " ").split()
-    return (float(number[0]), value) if number and number[0].isdigit() else (float("inf"), value)

@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.config import Binary, RandomSplit, Regression
+from pipeline.config import Binary, Cleaning, RandomSplit, Regression
 from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 TARGETS = (Regression("age"), Binary("gender"))
 SPLIT = RandomSplit(test=0.1, val=0.1)
+CLEANING = Cleaning(  # Group 91's; the common stricter ones: face_score_above 1, second_face_below -inf, ages 0 to 100
+    face_score_above=0.0, second_face_below=8.0, age_range=(0, 130), min_per_age=10
+)
 
 PARTS = ("imdb", "wiki")
 _FIELDS = ("dob", "photo_taken", "full_path", "gender", "face_location", "face_score", "second_face_score")

@@ -47,30 +47,16 @@ def load(root: str | None, split_lists: tuple[str, str] | None = None) -> pd.Dat
     from pipeline import manifests
 
     folder = manifests.require(root, "utkface")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    labels = {path: _labels(path.name) for path in files}
-    strange = [path for path, label in labels.items() if label is None]
-    if files and len(strange) == len(files):
-        raise RequestError(
-            f"{folder}: no picture is named like UTKFace's <age>_<gender>_<race>_<time>.jpg, "
-            f"the first is {strange[0].name}"
-        )
-    if not files:
-        raise RequestError(f"{folder} holds no pictures: expected UTKFace's <age>_<gender>_<race>_<time>.jpg files")
-    if strange:
-        log.warning(
-            "utkface: %d names are not <age>_<gender>_<race>_<time>.jpg and are left out, the first is %s",
-            len(strange),
-            strange[0].name,
-        )
-    rows = [(str(path), *label) for path, label in labels.items() if label is not None]
+    named = manifests.read_names(folder, _labels, "utkface", "<age>_<gender>_<race>_<time>.jpg")
+    rows = [(str(path), *labels) for path, labels in named.items()]
     table = pd.DataFrame(rows, columns=["path", "age", "gender", "race"])
     table["subject"] = manifests.content_hashes(table["path"].tolist())
     return _listed(table, split_lists) if split_lists else table
 
 
-def _labels(name: str) -> tuple[float, str, str | None] | None:
+def _labels(path: str) -> tuple[float, str, str | None] | None:
     """age, gender, race from a file's name; UTKFace writes 0 for male, 1 for female."""
+    name = Path(path).name
     stem = name.split(".")[0]
     if stem in _KNOWN_BAD:
         return *_KNOWN_BAD[stem], None

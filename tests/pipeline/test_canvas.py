@@ -150,3 +150,40 @@ def test_the_same_inside_tf_data() -> None:
 
 def test_whole_is_no_box() -> None:
     assert all(map(math.isnan, WHOLE))
+
+
+def tilted(angle: float, size: int = 200) -> tuple[np.ndarray, list[float], list[float]]:
+    """A picture with two bright eyes on a line that is turned by `angle` degrees, the box around it, and the eyes."""
+    picture = np.zeros((size, size, 3), np.uint8)
+    centre, reach = (
+        np.array([size / 2, size / 2]),
+        30 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))]),
+    )
+    eyes = [*(centre - reach), *(centre + reach)]
+    for x, y in (eyes[:2], eyes[2:]):
+        cv2.circle(picture, (round(x), round(y)), 5, (255, 255, 255), -1)
+    return picture, [50.0, 50.0, 100.0, 100.0], eyes
+
+
+def cut(picture: np.ndarray, box: list[float], eyes: list[float], size: int = 100) -> np.ndarray:
+    content = cv2.imencode(".png", picture)[1].tobytes()
+    arguments = (tf.constant(content), tf.constant(box, tf.float32), tf.constant(1), size, 0.0)
+    return canvas(*arguments, eyes=tf.constant(eyes, tf.float32)).numpy()
+
+
+@pytest.mark.parametrize("angle", [-170, -60, -20, 15, 45, 100])
+def test_eyes_are_level_after_alignment(angle: float) -> None:
+    bright = np.argwhere(cut(*tilted(angle))[..., 0] > 128)
+    left, right = bright[bright[:, 1] < 50], bright[bright[:, 1] >= 50]
+    assert left.mean(axis=0) == pytest.approx([49.5, 19.5], abs=1)
+    assert right.mean(axis=0) == pytest.approx([49.5, 79.5], abs=1)
+
+
+def test_level_eyes_change_nothing() -> None:
+    picture, box = smooth_picture(1, 200), [50.0, 40.0, 100.0, 90.0]
+    np.testing.assert_array_equal(cut(picture, box, [80, 70, 120, 70]), cut(picture, box, [np.nan] * 4))
+
+
+def test_a_turned_face_at_the_edge_repeats_the_edge() -> None:
+    picture = np.full((100, 100, 3), 90, np.uint8)
+    assert (cut(picture, [0.0, 0.0, 60.0, 60.0], [20, 20, 40, 35]) == 90).all()

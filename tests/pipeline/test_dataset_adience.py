@@ -84,7 +84,7 @@ def test_the_path_follows_the_choice_of_pictures(root: Path) -> None:
 def test_frontal_lists_are_other_lists(tmp_path: Path) -> None:
     write_lists(tmp_path, "fold_frontal_{}_data.txt")
     assert len(adience.load(str(tmp_path), view="frontal")) == 19_370
-    with pytest.raises(RequestError, match="fold_0_data.txt"):
+    with pytest.raises(RequestError, match=r"fold_0_data\.txt"):
         adience.load(str(tmp_path))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import splits
-from pipeline.config import OfficialSplit, RandomSplit
+from pipeline.config import FoldSplit, OfficialSplit, RandomSplit
 from pipeline.errors import RequestError
 from tests.conftest import write_picture
 
@@ -114,3 +114,56 @@ def test_limit_takes_the_same_rows_in_their_order() -> None:
 def test_limit_and_split_by_image_are_independent() -> None:
     rows = splits.assign(splits.limit(people([None] * 400), 100), RandomSplit(0.2, 0.1, by="image"))
     assert (rows["split"] == "train").sum() > 50
+
+
+def folded(sizes: list[int]) -> pd.DataFrame:
+    """Subjects with so many rows each, three folds."""
+    subjects = [f"s{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    return people(subjects).assign(fold=pd.Series([int(s[1:]) % 3 for s in subjects], dtype="Int64"))
+
+
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=40), st.integers(0, 2), st.floats(0, 0.5))
+def test_one_fold_is_the_test_and_validation_is_cut_by_subject(sizes: list[int], fold: int, val: float) -> None:
+    rows = splits.assign(folded(sizes), FoldSplit(fold, val))
+    assert ((rows["split"] == "test") == (rows["fold"] == fold)).all()
+    assert (rows.groupby("subject")["split"].nunique() == 1).all()
+    assert (rows["split"] == "val").sum() <= round(val * (rows["split"] != "test").sum())
+
+
+def test_the_share_is_met_with_few_groups_of_different_sizes() -> None:
+    rows = splits.assign(folded([40, 3, 9, 25, 7, 11, 30, 2, 14, 18, 5, 21]), FoldSplit(0, val=0.2))
+    others = rows[rows["split"] != "test"]
+    assert (others["split"] == "val").mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_leave_one_person_out_is_a_fold_of_one() -> None:
+    rows = people([str(i // 4) for i in range(40)])
+    rows = splits.assign(rows.assign(fold=rows["subject"].astype("Int64")), FoldSplit(7, val=0.1))
+    assert rows["subject"][rows["split"] == "test"].unique().tolist() == ["7"]
+
+
+def test_data_without_folds_say_so() -> None:
+    rows = people(["a", "b"]).assign(fold=pd.Series([pd.NA, pd.NA], dtype="Int64"))
+    with pytest.raises(RequestError, match="no folds"):
+        splits.assign(rows, FoldSplit(0))
+
+
+def test_strata_are_cut_alike() -> None:
+    ages = [20] * 100 + [30] * 50 + [40] * 10
+    rows = people([f"p{i}" for i in range(160)], age=ages)
+    rows = splits.assign(rows, RandomSplit(test=0.1, val=0.1, stratify="age"))
+    counts_of = rows.groupby("age")["split"].value_counts().unstack()
+    assert counts_of["test"].tolist() == [10, 5, 1]
+    assert counts_of["val"].tolist() == [10, 5, 1]
+
+
+def test_strata_keep_subjects_together() -> None:
+    rows = people([f"p{i % 30}" for i in range(300)], age=[i % 7 for i in range(300)])
+    rows = splits.assign(rows, RandomSplit(test=0.2, val=0.2, stratify="age"))
+    assert (rows.groupby("subject")["split"].nunique() == 1).all()
+    assert set(rows["split"]) == {"train", "val", "test"}
+
+
+def test_a_stratum_that_is_no_column_is_an_error() -> None:
+    with pytest.raises(RequestError, match="'weight'"):
+        splits.assign(people(["a"]), RandomSplit(stratify="weight"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import Predictor, datasets, evaluate, train
+from pipeline import Predictor, datasets, evaluate, export, manifests, train
 from pipeline.canvas import fit
 from pipeline.config import Experiment, OfficialSplit, Optimizer
 from pipeline.errors import RequestError, WorkError
@@ -294,3 +295,27 @@ def test_answers_never_take_the_place_of_a_folder(run, tmp_path: Path) -> None:
     (tmp_path / "table.parquet").mkdir()
     with pytest.raises(RequestError, match=r"table\.parquet"):
         check_out(tmp_path / "table.parquet")
+
+
+def test_an_audit_judges_leaking_rows_and_all_others_by_themselves(run, faces_csv: Path, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    root = relabelled(faces_csv, tmp_path, split="test")
+    results = evaluate(copy, dataset="csv", root=root, audit=True)
+    trained = datasets.load(copy.experiment.stages[-1].data).query("split == 'train'")
+    said = pd.read_csv(copy.path / "predictions-test-csv.csv")
+    leaking = said["subject"].isin(trained["subject"])
+    for name, rows in {"leaking": said[leaking], "without_leak": said[~leaking]}.items():
+        part = results["audit"][name]
+        assert part["count"] == len(rows) > 0
+        assert part["targets"]["age"]["mae"] == pytest.approx((rows["age"] - rows["age_predicted"]).abs().mean())
+
+
+def test_faces_are_trained_cropped_and_aligned_from_a_cleaned_manifest(tiny: Experiment, faces_csv, tmp_path) -> None:
+    """The export says how its pictures were cropped."""
+    box = dict(zip("xywh", (30, 30, 60, 60), strict=True))
+    eyes = dict(zip(manifests.LANDMARKS, (45, 50, 75, 60, 60, 65, 50, 80, 70, 85), strict=True))
+    data = replace(tiny.stages[0].data, root=relabelled(faces_csv, tmp_path, **box, **eyes), aligned=True)
+    finished = train(with_stage(tiny, data=data, epochs=1), tmp_path / "runs")
+    export(finished)
+    labels = json.loads((finished.saved_model / "assets.extra/labels.json").read_text())
+    assert (labels["margin"], labels["aligned"]) == (0.4, True)
