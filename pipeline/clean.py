@@ -143,6 +143,7 @@ def _done(client: Client, tasks: list[tuple]) -> Iterator[pd.DataFrame]:
 
 
 def _in_worker(task: tuple) -> pd.DataFrame:
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}  # mtcnn knows no other; on the CPU
     import_tensorflow()
     from pipeline.looking import look
 

@@ -26,6 +26,7 @@ from pipeline.datasets import sample
 from pipeline.network import build_network
 from pipeline.objective import Trainer
 from pipeline.schedules import make_optimizer
+from tests.bench.detection import detection
 
 SIZE, BATCH = 224, 32
 HOW = Augment(flip=0.5, rotation=15, zoom=0.1, brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1)
@@ -46,6 +47,7 @@ def main() -> None:
             *compare("warm loading, 224²", warm(rows), rounds),
             *compare("cold loading, 224²", cold(rows), rounds),
             *compare("training step, MobileNetV2 96²", steps(rows, batches), rounds),
+            *compare("finding faces, 1024²", detection(Path(folder) / "detection", None, 5 * batches), min(rounds, 3)),
         ]
     chosen.out.write_text(json.dumps(table, indent=1) + "\n")
     print(pd.DataFrame(table).to_markdown(index=False, floatfmt=("", "", ".0f", "", ".0f", ".2f")))

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib.cbook
@@ -79,7 +80,7 @@ def chunks(paths: list[Path], size: int) -> list[list[Path]]:
 
 
 @cache
-def detector() -> Callable[[list[np.ndarray]], list[list[object]]]:
+def detector() -> Any:
     """One `Detector` of one thread in this process."""
     from pipeline.faces import Detector
 
@@ -99,7 +100,7 @@ def ours_in(paths: list[Path]) -> Found:
 
 
 @cache
-def mtcnn() -> object:
+def mtcnn() -> Any:
     """The library's own detector with its defaults."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mtcnn import MTCNN
