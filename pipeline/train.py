@@ -172,6 +172,7 @@ class StageRun:
         )
         with EpochBar(f"{self.stage.name} {epoch + 1}/{self.stage.epochs}", self.steps, self.batch_size) as bar:
             callback = keras.callbacks.LambdaCallback(on_train_batch_end=bar.step)
+            callback.async_safe = True  # the next step need not wait until the bar has been drawn
             logs = self.trainer.fit(stream, shuffle=False, verbose=0, callbacks=[callback]).history
         row = {"stage": self.stage.name, "epoch": epoch + 1}
         row |= {"learning_rate": float(self.trainer.optimizer.learning_rate)}

@@ -119,6 +119,7 @@ def steps(rows: pd.DataFrame, batches: int) -> dict[str, Measure]:
 
     def epoch() -> float:  # with a callback after each step, as `train` has it for its progress bar
         bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+        bar.async_safe = True
         return len(canvases) / timed(lambda: trainer.fit(stream(), shuffle=False, verbose=0, callbacks=[bar]))
 
     return {

@@ -49,6 +49,7 @@ def detection(
     folder: Path, faces: Path | None, count: int, found: dict[str, Found] | None = None
 ) -> dict[str, Measure]:
     """Measurements of pictures/s over `count` pictures drawn into `folder`; `found` takes each contender's boxes."""
+    folder.mkdir(exist_ok=True)
     draw(folder, faces, count)
     paths = sorted(folder.glob("*.jpg"))
     found = {} if found is None else found
