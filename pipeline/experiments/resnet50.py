@@ -10,7 +10,7 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "train",
-            epochs=6,
+            epochs=4,
             batch_size=32,
             optimizer=Optimizer("adamw", 1e-3, weight_decay=4e-3, schedule=Schedule("cosine", warmup=1)),
             augment=Augment(flip=0.5, rotation=8, zoom=0.08, shift=0.03),
