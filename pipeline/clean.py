@@ -177,7 +177,7 @@ def _workers(scheduler: str | None, processes: int | None) -> Iterator[Client]:
 
 def _kept(folder: Path) -> pd.DataFrame:
     tables = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    return pd.concat(tables) if tables else pd.DataFrame({"key": []})
+    return pd.concat(tables) if tables else pd.DataFrame(columns=list(manifests.FOUND), dtype=object)
 
 
 def _key(path: str, region: np.ndarray, confidence: float) -> str:
@@ -209,12 +209,12 @@ def _write(rows: pd.DataFrame, reason: pd.Series, rules: Cleaning, out: Path) ->
         out / "clean.json", {"rows": len(rows), "kept": int(stays.sum()), "rejected": counts, "rules": asdict(rules)}
     )
     (out / "figures").mkdir(exist_ok=True)
-    _save(reasons_figure(int(stays.sum()), counts), out / "figures" / "kept_and_rejected.png")
+    runs.write_figure(out / "figures" / "kept_and_rejected.png", reasons_figure(int(stays.sum()), counts))
     shown = [
         name for name in ("age", "face_score", "confidence", "sharpness") if name in rows and rows[name].notna().any()
     ]
     if shown:
-        _save(boxes_figure(rows, stays, shown), out / "figures" / "boxes.png")
+        runs.write_figure(out / "figures" / "boxes.png", boxes_figure(rows, stays, shown))
     if not stays.any():
         raise WorkError(f"no row is left; {out / 'rejected.csv'} says why")
     runs.write_csv(out / "manifest.csv", rows[stays])
@@ -243,9 +243,3 @@ def boxes_figure(rows: pd.DataFrame, stays: pd.Series, columns: list[str]) -> Fi
         axis.set_title(name.replace("_", " "))
         axis.grid(axis="y", alpha=0.3)
     return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with runs.written(path) as temporary:
-        figure.savefig(temporary, dpi=130, bbox_inches="tight")
-    plt.close(figure)

@@ -18,8 +18,9 @@ FACE = 112  # pixels at which the sharpness of a face is measured
 
 
 def look(keys: Sequence[str], paths: Sequence[str], regions: np.ndarray, confidence: float) -> pd.DataFrame:
-    """One row a picture: key, faces (how many), and of the most confident one its box x y w h, confidence, LANDMARKS
-    (pixels of the upright picture) and sharpness; unreadable is the reason why a picture could not be read.
+    """One row a picture, columns manifests.FOUND: key, faces (how many), and of the most confident one its box x y w h,
+    confidence, LANDMARKS (pixels of the upright picture) and sharpness; unreadable is the reason why a picture could
+    not be read.
 
     regions: float [N, 4], x y w h in which to look, NaN for the whole picture. confidence: from which a detection
     counts.
@@ -32,8 +33,7 @@ def look(keys: Sequence[str], paths: Sequence[str], regions: np.ndarray, confide
         {"unreadable": one} if isinstance(one, str) else _row(found[i], *one, confidence)
         for i, one in enumerate(read_ones)
     ]
-    columns = ["faces", *manifests.BOX, "confidence", "sharpness", *manifests.LANDMARKS, "unreadable"]
-    return pd.DataFrame(rows, columns=columns).assign(key=keys)
+    return pd.DataFrame(rows).assign(key=keys).reindex(columns=list(manifests.FOUND))
 
 
 @cache

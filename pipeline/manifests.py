@@ -32,6 +32,7 @@ _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left
 LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pixels of the upright picture
 EYES = LANDMARKS[:4]
 SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
+FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadable")  # by looking at a picture
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
 _ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"

@@ -28,18 +28,20 @@ def figures(
     said: its predictions table; pictures: the canvases of its first rows. curves.png is of the history, examples.png of
     the pictures, and each target gets its confusion matrix or its predictions over the truth.
     """
-    (run.path / "figures").mkdir(exist_ok=True)
-    _save(run, "curves", curves(run.history))
-    _save(run, f"examples{suffix}", examples(pictures, said, wanted))
+    folder = run.path / "figures"
+    folder.mkdir(exist_ok=True)
+    runs.write_figure(folder / "curves.png", curves(run.history))
+    runs.write_figure(folder / f"examples{suffix}.png", examples(pictures, said, wanted))
     for target in wanted:
         kind, found = targets.of(target), results["targets"][target.name]
         if not found["interval"] and len(found) == 1:
             continue  # no row has a known label
         title = f"{target.name}, {_headline(found)}{_leak_note(results)}"
         if kind.classes:
-            _save(run, f"confusion_{target.name}{suffix}", confusion_matrix(found["confusion"], kind.classes, title))
+            figure = confusion_matrix(found["confusion"], kind.classes, title)
+            runs.write_figure(folder / f"confusion_{target.name}{suffix}.png", figure)
         else:
-            _save(run, f"predicted_{target.name}{suffix}", predicted_over_true(said, target, title))
+            runs.write_figure(folder / f"predicted_{target.name}{suffix}.png", predicted_over_true(said, target, title))
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -144,9 +146,3 @@ def _headline(found: dict[str, Any]) -> str:
 def _leak_note(results: dict[str, Any]) -> str:
     leaking = max(results["leak"].values())
     return f"\nleaking split: {leaking} of {results['count']} rows" if leaking else ""
-
-
-def _save(run: Run, name: str, figure: Figure) -> None:
-    with runs.written(run.path / "figures" / f"{name}.png") as temporary:
-        figure.savefig(temporary, dpi=130, bbox_inches="tight")
-    plt.close(figure)

@@ -20,6 +20,7 @@ from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,15 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table, whole or not at all."""
     with written(path) as temporary:
         table.to_csv(temporary, index=False)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG, whole or not at all, and let go of it."""
+    import matplotlib.pyplot as plt
+
+    with written(path) as temporary:
+        figure.savefig(temporary, dpi=130, bbox_inches="tight")
+    plt.close(figure)
 
 
 def add_rejected(run: Run, rejected: pd.DataFrame) -> None:

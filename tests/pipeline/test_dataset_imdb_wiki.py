@@ -6,12 +6,14 @@ from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
 from pipeline import datasets
+from pipeline.__main__ import main
 from pipeline.config import Data
 from pipeline.datasets import imdb_wiki
 from pipeline.errors import RequestError
@@ -158,3 +160,19 @@ def test_a_field_that_is_too_short_is_an_error(tmp_path: Path) -> None:
     root = write_mat(tmp_path / "imdb_crop", gender=np.array([[1.0]]))
     with pytest.raises(RequestError, match="of one length"):
         imdb_wiki.load(str(root))
+
+
+def test_cleaning_rejects_what_group_91_rejected(tmp_path: Path) -> None:
+    """No row is left for the face detector to look at."""
+    write_mat(
+        tmp_path / "imdb_crop",
+        face_score=np.array([[-np.inf, 1.0, 1.0]]),
+        second_face_score=np.array([[np.nan, 8.0, np.nan]]),
+        photo_taken=np.array([[1968, 2000, 1900]], np.uint16),
+    )
+    assert main(["clean", "imdb_wiki", "--root", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert pd.read_csv(tmp_path / "out" / "rejected.csv")["reason"].tolist() == [
+        "face score not above 0",
+        "second face's score not below 8",
+        "age not from 0 to 130",
+    ]
