@@ -1,4 +1,4 @@
-"""ResNet50 on the drawn faces, at 64 pixels: minutes on a laptop. The default recipe otherwise.
+"""ResNet50 on the drawn faces, at 48 pixels: minutes on a laptop. The default recipe otherwise.
 
 Run: make train MODEL=resnet50
 """
@@ -6,7 +6,7 @@ Run: make train MODEL=resnet50
 from pipeline.config import Augment, Experiment, Model, Optimizer, Schedule, Stage
 
 EXPERIMENT = Experiment(
-    model=Model("resnet50", image_size=64),
+    model=Model("resnet50", image_size=48),
     stages=(
         Stage(
             "train",
