@@ -9,9 +9,9 @@ import os
 import sys
 import types
 
-# oneDNN's kernels, which TensorFlow takes by itself on some processors only. On two cores of an AMD EPYC without AVX-512
-# a training step of ResNet50 (32 pictures, 64²) took 0.93 s with them and 2.34 s without, MobileNetV2's (96²) 0.31 and
-# 0.38 s. It must be said before TensorFlow is imported.
+# oneDNN's kernels, which TensorFlow takes by itself on some processors only. On two cores without AVX-512 a training
+# step of ResNet50 (32 pictures, 64²) took 0.93 s with them and 2.34 s without, MobileNetV2's (96²) 0.31 and 0.38 s. It
+# must be said before TensorFlow is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _PUBLIC = {
