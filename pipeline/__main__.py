@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import catalog
 from pipeline.config import Cleaning, Data, Experiment, RandomSplit, Stage
-from pipeline.errors import EmptySplitError, RequestError, WorkError
+from pipeline.errors import EmptySplitError, NotThereError, RequestError, WorkError
 from pipeline.startup import import_tensorflow
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add_data(commands, "clean", _clean, "keep the rows that show one clear face, and say why others went")
     command.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask cluster, such as tcp://host:8786")
-    command.add_argument("--processes", type=int, metavar="N", help="workers on this machine (one a core)")
+    command.add_argument("--processes", type=_count, metavar="N", help="workers on this machine (one a core)")
 
     command = _add(commands, "list", _list, "what can be named")
     command.add_argument("what", choices=catalog.FOLDERS)
@@ -149,6 +149,13 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--track", choices=("wandb", "tensorboard"), help="follow the run there too")
     command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
     command.epilog = "Every other field has its long name, such as --stages.0.optimizer.name sgd: see --fields."
+
+
+def _count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(text)
+    return int(text)
 
 
 def _option(name: str) -> str:
@@ -293,18 +300,17 @@ def _export(chosen: argparse.Namespace) -> Path:
 
 
 def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
-    from pipeline import datasets, parsing
+    from pipeline import datasets, describe, parsing
 
-    datasets.find(chosen.dataset)
-    data = Data(chosen.dataset, root=chosen.root, limit=chosen.limit)
-    data = parsing.override(data, ["--help"] if chosen.fields else rest, ["--by", "--out"], "data DATASET")
-    if chosen.by:
-        data = replace(data, split=RandomSplit(test=0.2, val=0.1, by=chosen.by))
-    from pipeline import describe
-
+    data = _chosen_data(chosen)
     try:
+        # What says which data to read comes first: how they are divided may depend on it.
+        first, then = parsing.split_known(data, rest)
+        data = parsing.override(data, first)
+        data = replace(data, split=_random_split(chosen.by) if chosen.by else datasets.own_split(data))
+        data = parsing.override(data, ["--help"] if chosen.fields else then, ["--by", "--out"], "data DATASET")
         summary = describe.describe(data)
-    except RequestError:
+    except NotThereError:
         print(datasets.find(data.name).__doc__)  # where it is to be had, and how it lies on disk
         raise
     print(describe.text(summary))
@@ -313,13 +319,27 @@ def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
 
 def _clean(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     from pipeline import datasets, parsing
-
-    rules = getattr(datasets.find(chosen.dataset), "CLEANING", Cleaning())
-    rules = replace(rules, data=Data(chosen.dataset, root=chosen.root, limit=chosen.limit))
-    rules = parsing.override(rules, ["--help"] if chosen.fields else rest, ["--scheduler", "--out"], "clean DATASET")
     from pipeline.clean import clean
 
+    data = _chosen_data(chosen)
+    rules = replace(getattr(datasets.find(data.name), "CLEANING", Cleaning()), data=data)
+    first, then = parsing.split_known(rules, rest)
+    rules = parsing.override(rules, first)
+    rules = replace(rules, data=replace(rules.data, split=datasets.own_split(rules.data)))
+    rules = parsing.override(rules, ["--help"] if chosen.fields else then, ["--scheduler", "--out"], "clean DATASET")
+
     return clean(rules, _out(chosen), chosen.scheduler, chosen.processes)
+
+
+def _chosen_data(chosen: argparse.Namespace) -> Data:
+    try:
+        return Data(chosen.dataset, root=chosen.root, limit=chosen.limit)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def _random_split(by: str) -> RandomSplit:
+    return RandomSplit(test=0.2, val=0.1, by=by)
 
 
 def _out(chosen: argparse.Namespace) -> Path:

@@ -51,6 +51,7 @@ def clean(rules: Cleaning, out: Path, scheduler: str | None = None, processes: i
     WorkError when no row stays.
     """
     rows = datasets.load(rules.data)
+    rows["path"] = [str(Path(path).absolute()) for path in rows["path"]]  # workers may have another working folder
     reason = _by_metadata(rows, rules)
     looked_at = _look(rows[reason == ""], rules, out, scheduler, processes)
     found = rows[["path"]].join(looked_at).drop(columns="path")
@@ -114,6 +115,7 @@ def _look(rows: pd.DataFrame, rules: Cleaning, out: Path, scheduler: str | None,
     keys = pd.Series(
         [_key(*row, rules.confidence) for row in zip(rows["path"], regions, strict=True)], rows.index, dtype="str"
     )
+    fresh: list[pd.DataFrame] = []
     left = np.flatnonzero(~keys.isin(_kept(folder)["key"]))
     if len(left) < len(rows):
         log.info(f"goes on: {len(rows) - len(left)} of {len(rows)} pictures were looked at before")
@@ -124,9 +126,11 @@ def _look(rows: pd.DataFrame, rules: Cleaning, out: Path, scheduler: str | None,
                 (keys.iloc[c].tolist(), rows["path"].iloc[c].tolist(), regions[c], rules.confidence) for c in chunks
             ]
             for table in track(_done(client, tasks), "looking for faces", len(tasks)):
+                passing = table["unreadable"].str.startswith(manifests.UNREACHED, na=False)
+                fresh.append(table[passing])  # the next cleaning tries these again
                 with runs.written(folder / f"{table['key'].iloc[0]}.parquet") as temporary:
-                    table.to_parquet(temporary, index=False)
-    found = _kept(folder).drop_duplicates("key").set_index("key").reindex(keys)
+                    table[~passing].to_parquet(temporary, index=False)
+    found = pd.concat([_kept(folder), *fresh]).drop_duplicates("key").set_index("key").reindex(keys)
     return found.set_index(keys.index)
 
 
@@ -183,7 +187,7 @@ def _kept(folder: Path) -> pd.DataFrame:
 def _key(path: str, region: np.ndarray, confidence: float) -> str:
     """What was looked at: another picture under the same name, or another region, is looked at anew."""
     stat = Path(path).stat()
-    said = json.dumps([str(Path(path).absolute()), stat.st_size, stat.st_mtime_ns, region.tolist(), confidence])
+    said = json.dumps([path, stat.st_size, stat.st_mtime_ns, region.tolist(), confidence])
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
@@ -203,7 +207,6 @@ def _write(rows: pd.DataFrame, reason: pd.Series, rules: Cleaning, out: Path) ->
     log.info(
         f"{stays.sum()} of {len(rows)} rows stay; rejected: " + ", ".join(f"{n} {why}" for why, n in counts.items())
     )
-    rows = rows.assign(path=[str(Path(path).absolute()) for path in rows["path"]])
     runs.write_csv(out / "rejected.csv", rows[~stays].assign(reason=reason[~stays]))
     runs.write_json(
         out / "clean.json", {"rows": len(rows), "kept": int(stays.sum()), "rejected": counts, "rules": asdict(rules)}

@@ -30,6 +30,7 @@ SPLITS = manifests.SPLITS
 SHOWN = 8  # pictures of each class
 THUMBNAIL = 96  # pixels
 MOST_CLASSES = 20  # of a column, for it to be shown class by class
+_BESIDE = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}  # a legend that hides no bar
 _PAGE = Path(__file__).with_name("page.html")
 
 
@@ -73,7 +74,7 @@ def describe(data: Data) -> Summary:
         "kept": len(rows),
         "dropped": [{"rows": note["rows"], "reason": note["text"]} for note in dropped],
         "notes": [note["text"] for note in handler.notes if not note["rows"]],
-        "unreadable": int(rows["phash"].isna().sum()),
+        "unreadable": int(rows["file_phash"].isna().sum()),
         "splits": _counts(rows["split"]),
         "subjects": int(rows["subject"].nunique()),
         "folds": _folds(rows),
@@ -148,7 +149,18 @@ def _counts(values: pd.Series) -> dict[str, int]:
 
 def _class_columns(rows: pd.DataFrame) -> list[str]:
     """Columns with few values, each of several rows: labels, not names or numbers."""
-    known = {"path", "split", "fold", "subject", "age", "sha256", "width", "height", "phash", *manifests.BOX}
+    known = {
+        "path",
+        "split",
+        "fold",
+        "subject",
+        "age",
+        "file_sha256",
+        "file_width",
+        "file_height",
+        "file_phash",
+        *manifests.BOX,
+    }
     texts = [name for name in rows if name not in known and not pd.api.types.is_numeric_dtype(rows[name])]
     return [name for name in texts if 1 <= rows[name].nunique() <= MOST_CLASSES]
 
@@ -191,18 +203,18 @@ def _ages(rows: pd.DataFrame) -> dict[str, Any] | None:
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
     """How many pictures have each of the most frequent sizes; the others in one count."""
-    sizes = Counter(f"{w}×{h}" for w, h in zip(rows["width"], rows["height"], strict=True) if not pd.isna(w))
+    sizes = Counter(f"{w}×{h}" for w, h in zip(rows["file_width"], rows["file_height"], strict=True) if not pd.isna(w))
     common = dict(sizes.most_common(8))
     return common | ({f"{len(sizes) - 8} other sizes": sizes.total() - sum(common.values())} if len(sizes) > 8 else {})
 
 
 def _duplicates(rows: pd.DataFrame) -> dict[str, int]:
     """Rows whose bytes, or nearly whose picture, another row has too."""
-    same = rows["sha256"].notna() & rows["sha256"].duplicated(keep=False)
+    same = rows["file_sha256"].notna() & rows["file_sha256"].duplicated(keep=False)
     return {
         "rows": int(same.sum()),
-        "groups": int(rows["sha256"][same].nunique()),
-        "near": splits.with_near(rows["phash"]),
+        "groups": int(rows["file_sha256"][same].nunique()),
+        "near": splits.with_near(rows["file_phash"]),
     }
 
 
@@ -252,7 +264,7 @@ def ages_figure(rows: pd.DataFrame) -> Figure:
     bins = np.arange(0, rows["age"].max() + 2)
     axis.hist(list(parts.values()), bins=bins, stacked=True, label=list(parts))
     axis.set(xlabel="age (years)", ylabel="rows", title="age")
-    axis.legend()
+    axis.legend(**_BESIDE)
     return figure
 
 
@@ -263,12 +275,13 @@ def classes_figure(name: str, counts: dict[str, dict[str, int]]) -> Figure:
     table.plot.barh(stacked=True, ax=axis, width=0.8, title=name)
     axis.invert_yaxis()
     axis.set_xlabel("rows")
+    axis.legend(**_BESIDE)
     return figure
 
 
 def _pictures(rows: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
     """Some pictures of every class, and of every decade of age, embedded."""
-    readable = rows[rows["phash"].notna()]
+    readable = rows[rows["file_phash"].notna()]
     columns = {name: readable[name] for name in _class_columns(rows) if rows[name].nunique() <= MOST_CLASSES}
     if "age" in rows:
         columns["age"] = (readable["age"] // 10 * 10).map(lambda d: f"{d:.0f} to {d + 9:.0f}", na_action="ignore")

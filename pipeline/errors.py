@@ -12,6 +12,10 @@ class EmptySplitError(RequestError):
     """A split without rows cannot be judged."""
 
 
+class NotThereError(RequestError):
+    """A dataset, or a part of it, does not lie where it was said to."""
+
+
 class WorkError(RuntimeError):
     """The request was right, the work failed (exit status 1)."""
 

@@ -41,7 +41,8 @@ def evaluate(
     if dataset is not None:
         data = Data(dataset, root=root, margin=data.margin, aligned=data.aligned)
     elif root is not None:
-        data = replace(data, root=root)
+        experiment = _moved(experiment, root)
+        data = experiment.stages[-1].data
     table = datasets.load(data)
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
@@ -54,13 +55,14 @@ def evaluate(
     for target in experiment.targets:
         if target not in judged_targets:
             log.warning(f"{data.name} has no {target.name}: it is not judged")
+    trained_on = _trained_on(experiment, data, table, needed=audit)
     network = load_network(run)
     canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
     judged = judge(network, judged_targets, canvases)
-    leaks = splits.leaks(canvases.rows, _trained_on(experiment, data, table))
     results = _results(split, canvases.rows, judged_targets, judged, network)
-    results["leak"] = {name: int(rows.sum()) for name, rows in leaks.items()}
-    if audit:
+    leaks = None if trained_on is None else splits.leaks(canvases.rows, trained_on)
+    results["leak"] = None if leaks is None else {name: int(rows.sum()) for name, rows in leaks.items()}
+    if leaks is not None and audit:
         results["audit"] = _audit(canvases.rows, judged_targets, judged.answers, leaks.any(axis=1).to_numpy())
     suffix = _suffix(split, dataset)
     runs.write_json(run.path / results_name(split, dataset), results)
@@ -94,9 +96,25 @@ def results_name(split: str, dataset: str | None = None) -> str:
     return f"results{_suffix(split, dataset)}.json"
 
 
-def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame) -> pd.DataFrame:
-    """The training rows of all stages. What was judged, `data` with its `table`, is not read again."""
-    tables = [table if stage.data == data else datasets.load(stage.data) for stage in experiment.stages]
+def _moved(experiment: Experiment, root: str) -> Experiment:
+    """The experiment with its last stage's data, wherever they are used, at another place."""
+    last = experiment.stages[-1].data
+    stages = (replace(s, data=replace(s.data, root=root)) if s.data == last else s for s in experiment.stages)
+    return replace(experiment, stages=tuple(stages))
+
+
+def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed: bool) -> pd.DataFrame | None:
+    """The training rows of all stages. What is judged, `data` with its `table`, is not read again.
+
+    Where they are not at hand, None with a warning; or, if they are `needed`, RequestError.
+    """
+    try:
+        tables = [table if stage.data == data else datasets.load(stage.data) for stage in experiment.stages]
+    except RequestError as error:
+        if needed:
+            raise
+        log.warning(f"leaks are not counted, since the training rows are not at hand: {error}")
+        return None
     return pd.concat([table[table["split"] == "train"] for table in tables], ignore_index=True)
 
 

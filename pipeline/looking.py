@@ -33,7 +33,8 @@ def look(keys: Sequence[str], paths: Sequence[str], regions: np.ndarray, confide
         {"unreadable": one} if isinstance(one, str) else _row(found[i], *one, confidence)
         for i, one in enumerate(read_ones)
     ]
-    return pd.DataFrame(rows).assign(key=keys).reindex(columns=list(manifests.FOUND))
+    table = pd.DataFrame(rows).assign(key=keys).reindex(columns=list(manifests.FOUND))
+    return table.astype({"unreadable": "string"})
 
 
 @cache
@@ -48,7 +49,7 @@ def _read(path: str, region: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]
         content, orientation = read(path)
         full, picture = whole(tf.constant(content), tf.constant(orientation), LONGEST)
     except OSError as error:
-        return f"the file cannot be read: {error.strerror}"
+        return f"{manifests.UNREACHED}: {error.strerror}"
     except tf.errors.OpError:
         return "damaged or of an unknown format"
     except ValueError as error:
@@ -57,7 +58,7 @@ def _read(path: str, region: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]
     if np.isnan(region).any():
         return picture.numpy(), scale, np.zeros(2)
     x, y = np.clip(np.round(region[:2] * scale), 0, None).astype(int)
-    right, low = np.round((region[:2] + region[2:]) * scale).astype(int)
+    right, low = np.clip(np.round((region[:2] + region[2:]) * scale), 0, None).astype(int)
     cut = picture.numpy()[y:low, x:right]
     return (np.ascontiguousarray(cut), scale, np.array([x, y]) / scale) if min(cut.shape) else "its face box is outside"
 
@@ -84,6 +85,7 @@ def _sharpness(picture: np.ndarray, box: tuple[float, float, float, float]) -> f
     """Variance of the Laplacian (Pech-Pacheco et al. 2000) of a face at one size, so that sizes compare, over the
     variance of its grey levels: a dark face is not a blurred one."""
     x, y, w, h = (round(part) for part in box)
+    x, y = min(x, picture.shape[1] - 1), min(y, picture.shape[0] - 1)  # a sliver at the border is still a pixel
     face = cv2.cvtColor(picture[y : y + max(h, 1), x : x + max(w, 1)], cv2.COLOR_RGB2GRAY)
     face = cv2.resize(face, (FACE, FACE), interpolation=cv2.INTER_AREA).astype(float)
     return float(cv2.Laplacian(face, cv2.CV_64F).var() / max(face.var(), 1.0))

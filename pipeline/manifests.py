@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.errors import RequestError
+from pipeline.errors import NotThereError, RequestError
 
 Labels = TypeVar("Labels")
 
@@ -33,22 +34,25 @@ LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pi
 EYES = LANDMARKS[:4]
 SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
 FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadable")  # by looking at a picture
+UNREACHED = "the file cannot be read"  # begins a reason that may pass, such as that of a disk which was not there
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
 _ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
 
 
 def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
-    """The root as a path. Raises RequestError unless it is a folder that holds every one of `needed`."""
+    """The root as a path. Raises NotThereError unless it is a folder that holds every one of `needed`."""
     docs = f"`python -m pipeline data {dataset}` says where it is to be had and how it lies on disk"
     if root is None:
-        raise RequestError(f"dataset {dataset} needs --root, the folder that holds {', '.join(needed) or 'it'}; {docs}")
+        raise NotThereError(
+            f"dataset {dataset} needs --root, the folder that holds {', '.join(needed) or 'it'}; {docs}"
+        )
     folder = Path(root)
     if not folder.is_dir():
-        raise RequestError(f"--root {folder} is no folder; expected the unpacked dataset {dataset}; {docs}")
+        raise NotThereError(f"--root {folder} is no folder; expected the unpacked dataset {dataset}; {docs}")
     for name in needed:
         if not (folder / name).exists():
-            raise RequestError(f"{folder} holds no {name}: expected dataset {dataset}{packed(folder)}; {docs}")
+            raise NotThereError(f"{folder} holds no {name}: expected dataset {dataset}{packed(folder)}; {docs}")
     return folder
 
 
@@ -67,9 +71,11 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
         separator = max(",;\t|", key=header.count)
-        table = pd.read_csv(
-            path, sep=separator, dtype=str, encoding="utf-8-sig", index_col=False, **_ONLY_THESE_ARE_MISSING
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of rows longer than the header: no table
+            table = pd.read_csv(
+                path, sep=separator, dtype=str, encoding="utf-8-sig", index_col=False, **_ONLY_THESE_ARE_MISSING
+            )
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
     return has_columns(text(table), columns, path)
@@ -115,7 +121,8 @@ def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str,
     read: a path relative to the folder (parted by /) → its labels, or None for a name that says nothing. Those are left
     out with a counted warning. Raises RequestError that tells the `form` of the names when none says anything.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    files = sorted(path for path in found if path.is_file())
     if not files:
         require(folder, dataset, f"pictures {form}")  # which are not there: this raises
     labels = {path: read(path.relative_to(folder).as_posix()) for path in files}
@@ -165,7 +172,7 @@ def _on_disk(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     found = [_found(Path(path), entries) for path in rows["path"]]
     there = np.array([path is not None for path in found])
     if not there.any():
-        raise RequestError(
+        raise NotThereError(
             f"{source}: none of the {len(rows)} listed pictures is there, the first is {rows['path'].iloc[0]}; check "
             "--root, and that the archives with the pictures are unpacked there"
         )
@@ -181,8 +188,11 @@ def _on_disk(rows: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def _found(path: Path, entries: dict[Path, dict[str, Path]]) -> str | None:
     """The file as it is on disk, where at most the case of its own or its folder's name differs; None without it."""
-    if path.is_file():
-        return str(path)
+    try:
+        if path.is_file():
+            return str(path)
+    except OSError:  # a name that no file can have
+        return None
 
     def entry(folder: Path, name: str) -> Path:
         if folder not in entries:
@@ -238,15 +248,15 @@ def content_hashes(paths: Iterable[str]) -> list[str]:
 
 
 def inspect(paths: Iterable[str]) -> pd.DataFrame:
-    """What each file holds: sha256 of its bytes, width and height in pixels (NA: no picture), and phash.
+    """What each file holds: file_sha256 of its bytes, file_width and file_height in pixels, and file_phash.
 
-    phash is a perceptual hash (pHash, by ImageHash) as a signed 64-bit number: pictures that look alike differ in few
-    of its bits. NA where the picture cannot be read; why is said where canvases are made.
+    The last is a perceptual hash (pHash, by ImageHash) as a signed 64-bit number: pictures that look alike differ in
+    few of its bits. NA where the picture cannot be read; why is said where canvases are made.
     """
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_inspect, paths))
-    table = pd.DataFrame(found, columns=["sha256", "width", "height", "phash"])
-    return table.astype({"width": "Int64", "height": "Int64", "phash": "Int64"})
+    table = pd.DataFrame(found, columns=["file_sha256", "file_width", "file_height", "file_phash"], dtype=object)
+    return table.astype(dict.fromkeys(table.columns[1:], "Int64"))  # from objects: a float would keep 53 of 64 bits
 
 
 def _content_hash(path: str) -> str:

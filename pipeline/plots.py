@@ -144,5 +144,5 @@ def _headline(found: dict[str, Any]) -> str:
 
 
 def _leak_note(results: dict[str, Any]) -> str:
-    leaking = max(results["leak"].values())
+    leaking = max((results["leak"] or {"unknown": 0}).values())
     return f"\nleaking split: {leaking} of {results['count']} rows" if leaking else ""

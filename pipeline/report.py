@@ -12,7 +12,7 @@ from rich.table import Table
 def table(results: dict[str, Any]) -> str:
     """One row a metric of each target, with its 95 % interval, and what has to be known of the split."""
     text = _table(f"{results['split']} split, {results['count']} pictures, loss {results['loss']:.4g}", results)
-    leaks = ", ".join(f"{count} by {kind}" for kind, count in results["leak"].items() if count)
+    leaks = ", ".join(f"{count} by {kind}" for kind, count in (results["leak"] or {}).items() if count)
     text += f"LEAKING SPLIT: rows that training has seen: {leaks}\n" if leaks else ""
     for name, part in results.get("audit", {}).items():
         text += _table(f"{name.replace('_', ' ')}: {part['count']} of {results['count']} pictures", part)

@@ -40,17 +40,16 @@ def leaks(judged: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
     subjects: the row's subject has training rows. duplicates: its very bytes are among them. near_duplicates: nearly
     its picture is, the perceptual hashes differ in at most NEAR of 64 bits; duplicates are among these. Both tables may
-    hold what `manifests.inspect` found (columns sha256 and phash); else the pictures are read.
+    hold what `manifests.inspect` found (columns file_…); else the pictures are read.
     """
-    looked_at = [
-        t if "phash" in t else t.join(manifests.inspect(t["path"]).set_index(t.index)) for t in (judged, train)
-    ]
-    judged, train = looked_at
+    judged, train = (
+        t if "file_phash" in t else t.join(manifests.inspect(t["path"]).set_index(t.index)) for t in (judged, train)
+    )
     return pd.DataFrame(
         {
             "subjects": judged["subject"].notna() & judged["subject"].isin(train["subject"].dropna()),
-            "duplicates": judged["sha256"].isin(train["sha256"].dropna()),
-            "near_duplicates": near(judged["phash"], train["phash"].dropna()),
+            "duplicates": judged["file_sha256"].isin(train["file_sha256"].dropna()),
+            "near_duplicates": near(judged["file_phash"], train["file_phash"].dropna()),
         }
     )
 
@@ -59,7 +58,7 @@ def near(hashes: pd.Series, others: pd.Series) -> pd.Series:
     """Which perceptual hashes have one of the others at most NEAR bits away; what has no hash is near nothing."""
     others = np.unique(others.to_numpy(np.int64))
     found = {h: bool((np.bitwise_count(others ^ h) <= NEAR).any()) for h in hashes.dropna().unique()}
-    return hashes.map(found).fillna(False).astype(bool)
+    return pd.Series([found.get(h, False) for h in hashes.astype(object)], index=hashes.index, dtype=bool)
 
 
 def with_near(hashes: pd.Series) -> int:

@@ -74,7 +74,7 @@ def read(data: Data) -> pd.DataFrame:
     from pipeline import manifests, splits
 
     rows = find(data.name).load(data.root, **_options(data))
-    return manifests.complete(splits.limit(rows, data.limit), source=f"dataset {data.name}")
+    return splits.limit(manifests.complete(rows, source=f"dataset {data.name}"), data.limit)
 
 
 def _declared(data: Data, what: str) -> Any:

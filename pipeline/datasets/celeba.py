@@ -62,7 +62,7 @@ def _from_files(folder: Path) -> pd.DataFrame:
         {
             "path": [str(pictures / name) for name in attributes.index],
             "split": partition.map(_PARTITION),
-            "subject": _persons(entries.get("identity_celeba.txt"), attributes.index),
+            "subject": _persons(entries, attributes.index),
         },
         index=attributes.index,
     )
@@ -113,16 +113,13 @@ def _partition(path: Path) -> pd.Series:
 
 def _sound(table: pd.DataFrame, good: pd.Series, path: Path, expected: str) -> pd.DataFrame:
     """The good rows by their picture's name; the others, and a picture's second row, are a counted warning."""
-    from pipeline import manifests
-
     good = good & table["image_id"].notna() & ~table["image_id"].duplicated()
     if not good.any():
         raise RequestError(f"{path}: none of its {len(table)} rows has a picture and {expected}")
     if not good.all():
-        manifests.warn_of_dropped(
-            int((~good).sum()),
-            f"{path}: {(~good).sum()} of {len(table)} rows do not have a picture of their own and {expected}, and are "
-            f"left out, the first is that of {table['image_id'][~good].iloc[0]!r}",
+        log.warning(
+            f"{path}: {(~good).sum()} of {len(table)} rows do not have a picture of their own and {expected}; the "
+            f"first is that of {table['image_id'][~good].iloc[0]!r}"
         )
     return table[good].set_index("image_id")
 
@@ -143,15 +140,17 @@ def _in_both(attributes: pd.DataFrame, partition: pd.Series, lists: list[Path]) 
     return attributes.loc[both], partition.loc[both]
 
 
-def _persons(path: Path | None, pictures: pd.Index) -> pd.Series | None:
+def _persons(entries: dict[str, Path], pictures: pd.Index) -> pd.Series | None:
     """Who is in each picture; None where nobody says so."""
     from pipeline import manifests
 
+    path = entries.get("identity_celeba.txt") or entries.get("identity_celeba.csv")
     if path is None:
         log.warning("celeba: there is no identity_CelebA.txt, so nobody knows whose faces are in two splits")
         return None
-    persons = manifests.read_list(path, ["image_id", "person"]).drop_duplicates("image_id").set_index("image_id")
-    found = persons["person"].reindex(pictures)
+    table = manifests.read_csv(path, []) if path.suffix.lower() == ".csv" else manifests.read_list(path, ["", "person"])
+    persons = table.set_axis(["image_id", "person", *table.columns[2:]], axis="columns").drop_duplicates("image_id")
+    found = persons.set_index("image_id")["person"].reindex(pictures)
     if found.isna().any():
         log.warning(f"{path}: {found.isna().sum()} of {len(found)} pictures have no person there, whose is unknown")
     return found

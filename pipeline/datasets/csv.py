@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import Binary, Classes, OfficialSplit, RandomSplit, Regression, Split, Target
-from pipeline.errors import RequestError
+from pipeline.errors import NotThereError, RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     from pipeline import manifests
 
     if root is None or not Path(root).is_file():
-        raise RequestError(f"dataset csv needs --root, the CSV or Parquet file itself; {root} is no file")
+        raise NotThereError(f"dataset csv needs --root, the CSV or Parquet file itself; {root} is no file")
     path = Path(root)
     if path.suffix.lower() in (".parquet", ".pq"):
         try:

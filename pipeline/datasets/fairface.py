@@ -32,7 +32,7 @@ def load(root: str | None) -> pd.DataFrame:
     folder = manifests.require(root, "fairface", *lists.values())
     parts = []
     for split, name in lists.items():
-        table = manifests.read_csv(folder / name, ["file", "age", "gender", "race"]).dropna(subset="file")
+        table = _whole(manifests.read_csv(folder / name, ["file", "age", "gender", "race"]), name)
         ages = table["age"]
         ages = ages.str.lower().map(_DATES).fillna(ages)
         parts.append(
@@ -47,3 +47,14 @@ def load(root: str | None) -> pd.DataFrame:
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _whole(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows that have a file and both labels, as all have in a list that is not cut."""
+    from pipeline import manifests
+
+    whole = table.dropna(subset=["file", "age", "gender"])
+    if len(whole) < len(table):
+        cut = len(table) - len(whole)
+        manifests.warn_of_dropped(cut, f"{name}: {cut} rows lack their file, age or gender and are left out")
+    return whole

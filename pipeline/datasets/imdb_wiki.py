@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.config import Binary, Cleaning, RandomSplit, Regression
-from pipeline.errors import RequestError
+from pipeline.errors import NotThereError, RequestError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def load(
     missing = [name for name, place in found.items() if place is None]
     if missing and (part is not None or len(missing) == len(wanted)):
         forms = {None: f"{missing[0]}_crop or {missing[0]}", True: f"{missing[0]}_crop", False: missing[0]}[cropped]
-        raise RequestError(f"{folder} holds no folder {forms} with {missing[0]}.mat: expected the unpacked archive")
+        raise NotThereError(f"{folder} holds no folder {forms} with {missing[0]}.mat: expected the unpacked archive")
     places = {name: place for name, place in found.items() if place is not None}
     log.info("imdb_wiki: reads %s", " and ".join(map(str, places.values())))
     return pd.concat([_read(place, name) for name, place in places.items()], ignore_index=True)
@@ -61,8 +61,11 @@ def load(
 def _folder(root: Path, part: str, cropped: bool | None) -> Path | None:
     """Where a part's list and pictures lie."""
     names = [f"{part}_crop"] * (cropped is not False) + [part] * (cropped is not True)
-    places = [place for name in names for place in (root / name, root) if place.name == name]
-    return next((place for place in places if (place / f"{part}.mat").is_file()), None)
+    places = [place for name in names for place in (root / name, root) if place.name == name and place.is_dir()]
+    listed = [place for place in places if (place / f"{part}.mat").is_file()]
+    if places and not listed:
+        raise RequestError(f"{places[0]} holds no {part}.mat, the list of its pictures: unpack the archive again")
+    return listed[0] if listed else None
 
 
 def _read(folder: Path, part: str) -> pd.DataFrame:

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 TARGETS = (Regression("age"), Binary("gender"))
 
 _NAME = re.compile(
-    r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+)\.(jpg|jpeg|png)(\.chip\.jpg)?", re.I
+    r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+) ?\.?(jpg|jpeg|png)(\.chip\.jpg)?", re.I
 )
 _RACES = ("white", "black", "asian", "indian", "other")
-_KNOWN_BAD = {  # four names without all their parts, and what they should say
+_KNOWN_BAD = {  # names without all their parts (one of the four goes by two names), and what they should say
     "61_1_20170109142408075": (61.0, "female"),
     "61_3_20170109150557335": (61.0, "female"),
+    "61_1_20170109150557335": (61.0, "female"),
     "39_1_20170116174525125": (39.0, "male"),
     "53__0_20170116184028385": (53.0, "female"),
 }

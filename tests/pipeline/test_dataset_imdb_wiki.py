@@ -176,3 +176,10 @@ def test_cleaning_rejects_what_group_91_rejected(tmp_path: Path) -> None:
         "second face's score not below 8",
         "age not from 0 to 130",
     ]
+
+
+def test_pictures_without_their_list_are_no_silent_half(tmp_path: Path) -> None:
+    write_mat(tmp_path / "imdb_crop")
+    (tmp_path / "wiki_crop").mkdir()
+    with pytest.raises(RequestError, match=r"wiki_crop holds no wiki\.mat"):
+        imdb_wiki.load(str(tmp_path))

@@ -58,6 +58,14 @@ def test_fairface_without_a_list_names_it(missing: str, tmp_path: Path) -> None:
         datasets.load(Data("fairface", root=str(root)))
 
 
+def test_fairface_rows_of_a_cut_list_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = "train/1.jpg,20-29,Male,White,TRUE\ntrain/2.jpg,\n"
+    root = write_fairface(tmp_path, train, "val/1.jpg,0-2,Female,White,TRUE\n")
+    with caplog.at_level(logging.WARNING):
+        assert len(datasets.load(Data("fairface", root=str(root), split=OfficialSplit(val=0)))) == 2
+    assert "1 rows lack their file, age or gender" in caplog.text
+
+
 BAD_NAMES = {
     "61_1_20170109142408075.jpg.chip.jpg": (61, "female"),
     "61_3_20170109150557335.jpg.chip.jpg": (61, "female"),
@@ -68,6 +76,10 @@ BAD_NAMES = {
 
 def test_utkface_reads_names_flat_and_in_parts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = {"part1/25_0_2_20170116174525125.jpg": (25, "male"), "9_1_4_20170109150557335.jpg.chip.jpg": (9, "female")}
+    names |= {
+        "55_0_0_20170116232725357jpg.chip.jpg": (55, "male"),
+        "24_0_1_20170116220224657 .jpg.chip.jpg": (24, "male"),
+    }
     names |= BAD_NAMES
     for i, name in enumerate([*names, "strange.jpg"]):
         write_picture(tmp_path / name, seed=i, size=16)

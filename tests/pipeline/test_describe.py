@@ -116,3 +116,21 @@ def test_a_field_of_the_data_has_its_long_name(table: Path, tmp_path: Path) -> N
 def test_the_split_in_use_is_named(table: Path) -> None:
     assert facts_of(table)["split"] == "official (val 0.0)"
     assert facts_of(table, split=OfficialSplit(val=0.5))["split"] == "official (val 0.5)"
+
+
+def test_the_fold_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from tests.pipeline.test_dataset_adience import small
+
+    assert main(["data", "adience", "--root", str(small(tmp_path)), "--split.fold", "3", "--out", str(tmp_path)]) == 0
+    assert "folds (fold 3, val 0.1)" in capsys.readouterr().out
+
+
+def test_columns_of_a_user_are_not_mistaken_for_ours(tmp_path: Path) -> None:
+    write_picture(tmp_path / "0.png", size=16)
+    (tmp_path / "faces.csv").write_text("path,age,width,sha256,phash\n0.png,3,wide,x,1\n")
+    assert facts_of(tmp_path / "faces.csv")["sizes"] == {"16×16": 1}
+
+
+@pytest.mark.parametrize("command", ["data", "clean"])
+def test_a_limit_of_no_rows_is_refused(command: str, table: Path, tmp_path: Path) -> None:
+    assert main([command, "csv", "--root", str(table), "--limit", "0", "--out", str(tmp_path)]) == 2

@@ -167,3 +167,16 @@ def test_strata_keep_subjects_together() -> None:
 def test_a_stratum_that_is_no_column_is_an_error() -> None:
     with pytest.raises(RequestError, match="'weight'"):
         splits.assign(people(["a"]), RandomSplit(stratify="weight"))
+
+
+@pytest.mark.parametrize("where", ["train", "test"])
+def test_a_picture_that_cannot_be_read_hides_no_near_copy(where: str, tmp_path: Path) -> None:
+    pictures = [Image.open(write_picture(tmp_path / f"{i}.png", seed=i)) for i in range(6)]
+    rows = []
+    for split, quality in (("train", 95), ("test", 90)):
+        for i, picture in enumerate(pictures):
+            picture.save(tmp_path / f"{split}{i}.jpg", quality=quality)
+            rows.append((str(tmp_path / f"{split}{i}.jpg"), split))
+    (tmp_path / "junk.jpg").write_bytes(b"junk")
+    table = pd.DataFrame([*rows, (str(tmp_path / "junk.jpg"), where)], columns=["path", "split"])
+    assert counts(table.assign(subject=None))["near_duplicates"] == 6

@@ -319,3 +319,19 @@ def test_faces_are_trained_cropped_and_aligned_from_a_cleaned_manifest(tiny: Exp
     export(finished)
     labels = json.loads((finished.saved_model / "assets.extra/labels.json").read_text())
     assert (labels["margin"], labels["aligned"]) == (0.4, True)
+
+
+def test_a_run_is_judged_where_its_training_rows_are_not(run, faces_csv: Path, tmp_path: Path, caplog) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    configuration = (copy.path / "experiment.json").read_text()
+    (copy.path / "experiment.json").write_text(configuration.replace(str(faces_csv), str(tmp_path / "gone.csv")))
+    results = evaluate(copy, dataset="csv", root=str(faces_csv))
+    assert results["leak"] is None
+    assert "training rows are not at hand" in caplog.text
+
+
+def test_a_run_is_judged_where_its_data_were_moved(run, faces_csv: Path, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    configuration = (copy.path / "experiment.json").read_text()
+    (copy.path / "experiment.json").write_text(configuration.replace(str(faces_csv), str(tmp_path / "gone.csv")))
+    assert evaluate(copy, root=str(faces_csv))["leak"] == {"subjects": 0, "duplicates": 0, "near_duplicates": 0}
