@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -120,6 +122,7 @@ def _look(rows: pd.DataFrame, rules: Cleaning, out: Path, scheduler: str | None,
     if len(left) < len(rows):
         log.info(f"goes on: {len(rows) - len(left)} of {len(rows)} pictures were looked at before")
     if len(left):
+        log.info(f"looks at {len(left)} pictures; stopped, the same command goes on where it was")
         with _workers(scheduler, processes) as client:
             chunks = [left[i : i + CHUNK] for i in range(0, len(left), CHUNK)]
             tasks = [
@@ -168,15 +171,29 @@ def _workers(scheduler: str | None, processes: int | None) -> Iterator[Client]:
         with client:
             yield client
         return
-    local = LocalCluster(
-        n_workers=processes or os.cpu_count(),
-        threads_per_worker=1,
-        dashboard_address=None,
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-    )
+    with _deaf_to_interrupts():
+        local = LocalCluster(
+            n_workers=processes or os.cpu_count(),
+            threads_per_worker=1,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
     with local, Client(local) as client:
         yield client
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started here do not hear Ctrl-C: it is for their parent, which ends them quietly."""
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _kept(folder: Path) -> pd.DataFrame:
@@ -242,7 +259,9 @@ def boxes_figure(rows: pd.DataFrame, stays: pd.Series, columns: list[str]) -> Fi
     for axis, name in zip(axes.flat, columns, strict=True):
         values = rows[name].where(np.isfinite(rows[name].astype(float)))
         parts = {"kept": values[stays].dropna(), "rejected": values[~stays].dropna()}
-        axis.boxplot(list(parts.values()), tick_labels=[f"{part}\n{len(v)}" for part, v in parts.items()], widths=0.6)
+        axis.boxplot(
+            list(parts.values()), tick_labels=[f"{part}\n{len(v)} known" for part, v in parts.items()], widths=0.6
+        )
         axis.set_title(name.replace("_", " "))
         axis.grid(axis="y", alpha=0.3)
     return figure

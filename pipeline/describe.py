@@ -102,6 +102,7 @@ def text(summary: Summary) -> str:
             shown.add_row(*map(str, row))
         console.print(shown)
     console.print(leak_sentences(facts), soft_wrap=True)
+    console.print("problems.csv names the rows that leak, have a copy, or cannot be read", soft_wrap=True)
     return out.getvalue()
 
 
@@ -120,8 +121,11 @@ def leak_sentences(facts: dict[str, Any]) -> str:
 
 
 def write(summary: Summary, out: Path) -> Path:
-    """Write data.json and data.html, which holds all its pictures, into a folder; answers the page's path."""
+    """Write data.json, problems.csv (the rows that leak, have a copy, or cannot be read) and data.html, which holds all
+    its pictures, into a folder; answers the page's path.
+    """
     runs.write_json(out / "data.json", summary.facts)
+    runs.write_csv(out / "problems.csv", problems(summary.rows))
     template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = template.render(
         facts=summary.facts,
@@ -244,6 +248,19 @@ def _tables(facts: dict[str, Any]) -> dict[str, pd.DataFrame]:
     }
     tables["pictures"] = pd.DataFrame({"rows": counts}).rename_axis("what")
     return tables
+
+
+def problems(rows: pd.DataFrame) -> pd.DataFrame:
+    """path, split, subject, problem, of every row that has one: unreadable, the first row with the same bytes, and by
+    what it leaks from training."""
+    found = [rows[rows["file_phash"].isna()].assign(problem="unreadable")]
+    first = rows.groupby("file_sha256")["path"].transform("first")
+    found.append(rows.assign(problem="same bytes as " + first)[first.notna() & (first != rows["path"])])
+    for split in ("test", "val"):
+        judged = rows[rows["split"] == split]
+        leaks = splits.leaks(judged, rows[rows["split"] == "train"])
+        found += [judged[leaks[way]].assign(problem=f"leaks by {way.replace('_', ' ')}") for way in leaks]
+    return pd.concat(found)[["path", "split", "subject", "problem"]]
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------

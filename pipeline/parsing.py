@@ -113,6 +113,7 @@ def _fields(value: object, prefix: str = "") -> Iterator[str]:
 
 def _plain(box: str) -> str:
     """The first paragraph of the framed message that tyro prints, in one line."""
-    lines = [re.sub(r"^[│╭╰]\s?|\s*[│╮╯]$", "", line) for line in box.splitlines()[1:]]
+    plain = re.sub(r"\x1b\[[\d;]*m", "", box)  # colours, on a terminal
+    lines = [re.sub(r"^[│╭╰]\s?|\s*[│╮╯]$", "", line) for line in plain.splitlines()[1:]]
     end = next((i for i, line in enumerate(lines) if set(line.strip()) <= {"─"}), len(lines))
     return " ".join(line.strip() for line in lines[:end])

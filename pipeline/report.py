@@ -14,7 +14,10 @@ def table(results: dict[str, Any]) -> str:
     text = _table(f"{results['split']} split, {results['count']} pictures, loss {results['loss']:.4g}", results)
     leaks = ", ".join(f"{count} by {kind}" for kind, count in (results["leak"] or {}).items() if count)
     text += f"LEAKING SPLIT: rows that training has seen: {leaks}\n" if leaks else ""
-    for name, part in results.get("audit", {}).items():
+    audit = results.get("audit", {})
+    if audit and "leaking" not in audit:
+        return text + "audit: no row shares anything with a training row\n"
+    for name, part in audit.items():
         text += _table(f"{name.replace('_', ' ')}: {part['count']} of {results['count']} pictures", part)
     return text
 

@@ -81,7 +81,12 @@ def _declared(data: Data, what: str) -> Any:
     """A dataset's constant TARGETS or SPLIT, or what its function of that name in lower case says of these files."""
     module = find(data.name)
     constant = getattr(module, what.upper(), None)
-    return constant if constant is not None else getattr(module, what)(data.root, **_options(data))
+    try:
+        return constant if constant is not None else getattr(module, what)(data.root, **_options(data))
+    except RequestError:
+        raise
+    except ValueError as error:  # names and classes from files, which the configuration refuses
+        raise RequestError(f"dataset {data.name}: {error}") from error
 
 
 def _options(data: Data) -> dict[str, object]:

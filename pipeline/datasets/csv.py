@@ -91,8 +91,8 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     table = table.drop(columns=hidden).rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "path" not in table:
         raise RequestError(
-            f"{path} has no column 'path' (the picture's file); its columns are "
-            f"{', '.join(table.columns)}; another name is mapped by --stages.0.data.columns path NAME"
+            f"{path} has no column 'path' (the picture's file); its columns are {', '.join(table.columns)}; another "
+            "name is mapped: `train` has --stages.0.data.columns path NAME, `data` --columns path NAME"
         )
     return table
 

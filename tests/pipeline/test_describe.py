@@ -134,3 +134,15 @@ def test_columns_of_a_user_are_not_mistaken_for_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["data", "clean"])
 def test_a_limit_of_no_rows_is_refused(command: str, table: Path, tmp_path: Path) -> None:
     assert main([command, "csv", "--root", str(table), "--limit", "0", "--out", str(tmp_path)]) == 2
+
+
+def test_rows_with_a_problem_are_named(table: Path, tmp_path: Path) -> None:
+    describe.write(describe.describe(Data("csv", root=str(table))), tmp_path / "")
+    lines = (tmp_path / "problems.csv").read_text().splitlines()[1:]
+    assert {(Path(line.split(",")[0]).name, line.rsplit(",", 1)[1].split(" as ")[0]) for line in lines} == {
+        ("10.jpg", "unreadable"),
+        ("9.jpg", "same bytes"),
+        ("8.jpg", "leaks by subjects"),
+        ("9.jpg", "leaks by duplicates"),
+        ("9.jpg", "leaks by near duplicates"),
+    }
