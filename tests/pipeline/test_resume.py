@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -122,7 +123,8 @@ def test_killed_in_an_epoch_and_while_the_checkpoint_is_written(
 def test_ctrl_c_says_how_to_go_on(experiment: Experiment, uninterrupted: Run, tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(parsing.to_json(experiment))
     program = [sys.executable, "-m", "pipeline", "train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]
-    process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True)
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts with & ignores Ctrl-C
+    process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, preexec_fn=hears)
     said = []
     for line in process.stderr:
         said.append(line)
