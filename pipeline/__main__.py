@@ -8,7 +8,7 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,6 +19,7 @@ from pipeline.errors import EmptySplitError, NotThereError, RequestError, WorkEr
 from pipeline.startup import import_tensorflow
 
 if TYPE_CHECKING:
+    from pipeline.parsing import Fields
     from pipeline.runs import Run
 
 # Short options, and the field of the last stage (or of the experiment) that each stands for.
@@ -209,7 +210,7 @@ def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> E
 
 def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
     """The experiment with short options, then long ones, put in. Imports neither TensorFlow nor pandas."""
-    from pipeline import datasets, loading, parsing
+    from pipeline import datasets, loading
 
     if chosen.experiment is None:
         raise RequestError("train what? expected EXPERIMENT or --resume RUN; see `python -m pipeline train --help`")
@@ -218,12 +219,20 @@ def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
         experiment = _with_short_options(experiment, chosen)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    # What says which data to read comes first: targets and splits may depend on it.
-    first, then = parsing.split_known(experiment, rest)
-    experiment = datasets.resolve(parsing.override(experiment, first))
-    experiment = _taught(experiment, chosen)
     short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs", "resume", "track")]
-    return parsing.override(experiment, ["--help"] if chosen.fields else then, short)
+    return _overridden(experiment, chosen, rest, lambda it: _taught(datasets.resolve(it), chosen), short, "train")
+
+
+def _overridden(
+    value: Fields, chosen: argparse.Namespace, rest: Sequence[str], settle: Callable, short: Sequence[str], command: str
+) -> Fields:
+    """The value with long options put in. What says which data to read comes first: `settle` goes by it, to fill in
+    what depends on the data (targets, splits), whose fields can be set then."""
+    from pipeline import parsing
+
+    first, then = parsing.split_known(value, rest)
+    value = settle(parsing.override(value, first))
+    return parsing.override(value, ["--help"] if chosen.fields else then, short, command)
 
 
 def _taught(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
@@ -300,15 +309,15 @@ def _export(chosen: argparse.Namespace) -> Path:
 
 
 def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
-    from pipeline import datasets, describe, parsing
+    from pipeline import datasets, describe
+
+    def divided(data: Data) -> Data:
+        at_random = RandomSplit(test=0.2, val=0.1, by=chosen.by) if chosen.by else None
+        return replace(data, split=at_random or datasets.own_split(data))
 
     data = _chosen_data(chosen)
     try:
-        # What says which data to read comes first: how they are divided may depend on it.
-        first, then = parsing.split_known(data, rest)
-        data = parsing.override(data, first)
-        data = replace(data, split=_random_split(chosen.by) if chosen.by else datasets.own_split(data))
-        data = parsing.override(data, ["--help"] if chosen.fields else then, ["--by", "--out"], "data DATASET")
+        data = _overridden(data, chosen, rest, divided, ["--by", "--out"], "data DATASET")
         summary = describe.describe(data)
     except NotThereError:
         print(datasets.find(data.name).__doc__)  # where it is to be had, and how it lies on disk
@@ -318,16 +327,15 @@ def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
 
 
 def _clean(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
-    from pipeline import datasets, parsing
+    from pipeline import datasets
     from pipeline.clean import clean
+
+    def divided(rules: Cleaning) -> Cleaning:
+        return replace(rules, data=replace(rules.data, split=datasets.own_split(rules.data)))
 
     data = _chosen_data(chosen)
     rules = replace(getattr(datasets.find(data.name), "CLEANING", Cleaning()), data=data)
-    first, then = parsing.split_known(rules, rest)
-    rules = parsing.override(rules, first)
-    rules = replace(rules, data=replace(rules.data, split=datasets.own_split(rules.data)))
-    rules = parsing.override(rules, ["--help"] if chosen.fields else then, ["--scheduler", "--out"], "clean DATASET")
-
+    rules = _overridden(rules, chosen, rest, divided, ["--scheduler", "--out"], "clean DATASET")
     return clean(rules, _out(chosen), chosen.scheduler, chosen.processes)
 
 
@@ -336,10 +344,6 @@ def _chosen_data(chosen: argparse.Namespace) -> Data:
         return Data(chosen.dataset, root=chosen.root, limit=chosen.limit)
     except ValueError as error:
         raise RequestError(str(error)) from error
-
-
-def _random_split(by: str) -> RandomSplit:
-    return RandomSplit(test=0.2, val=0.1, by=by)
 
 
 def _out(chosen: argparse.Namespace) -> Path:

@@ -12,10 +12,13 @@ from pathlib import Path
 import tensorflow as tf
 from PIL import Image
 
+from pipeline import manifests
+
 SMALLEST = 8  # pixels; what is smaller shows no face
 FRACTION_FROM = 400  # pixels of the shorter side: below, decoding at a fraction saves no time worth its difference
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # MPO: the JPEG of some phones
 WHOLE = (math.nan,) * 4  # the box that stands for the whole picture
+UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading a picture and making its canvas raise
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -41,6 +44,13 @@ def read(path: str | bytes) -> tuple[bytes, int]:
     if min(size) < SMALLEST:
         raise ValueError(f"only {size[0]}×{size[1]} pixels")
     return content, orientation if orientation in range(1, 9) else 1
+
+
+def reason(error: Exception) -> str:
+    """What one of UNREADABLE says to a user."""
+    if isinstance(error, OSError):
+        return f"{manifests.UNREACHED}: {error.strerror}"
+    return "damaged or of an unknown format" if isinstance(error, tf.errors.OpError) else str(error)
 
 
 def canvas(

@@ -56,10 +56,9 @@ def clean(rules: Cleaning, out: Path, scheduler: str | None = None, processes: i
     rows["path"] = [str(Path(path).absolute()) for path in rows["path"]]  # workers may have another working folder
     reason = _by_metadata(rows, rules)
     looked_at = _look(rows[reason == ""], rules, out, scheduler, processes)
-    found = rows[["path"]].join(looked_at).drop(columns="path")
-    reason = reason.where(reason != "", _by_face(found, rules)).where(lambda r: r.notna(), "")
-    rows = rows.drop(columns=[name for name in found if name in rows]).join(found.drop(columns="unreadable"))
-    reason = reason.where(reason != "", _by_count(rows[reason == ""], rules).reindex(rows.index, fill_value=""))
+    reason.update(_by_face(looked_at, rules))
+    rows = rows.drop(columns=[name for name in looked_at if name in rows]).join(looked_at.drop(columns="unreadable"))
+    reason.update(_by_count(rows[reason == ""], rules))
     return _write(rows, reason, rules, out)
 
 
@@ -117,8 +116,8 @@ def _look(rows: pd.DataFrame, rules: Cleaning, out: Path, scheduler: str | None,
     keys = pd.Series(
         [_key(*row, rules.confidence) for row in zip(rows["path"], regions, strict=True)], rows.index, dtype="str"
     )
-    fresh: list[pd.DataFrame] = []
-    left = np.flatnonzero(~keys.isin(_kept(folder)["key"]))
+    tables = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    left = np.flatnonzero(~keys.isin(set().union(*(table["key"] for table in tables))))
     if len(left) < len(rows):
         log.info(f"goes on: {len(rows) - len(left)} of {len(rows)} pictures were looked at before")
     if len(left):
@@ -129,12 +128,12 @@ def _look(rows: pd.DataFrame, rules: Cleaning, out: Path, scheduler: str | None,
                 (keys.iloc[c].tolist(), rows["path"].iloc[c].tolist(), regions[c], rules.confidence) for c in chunks
             ]
             for table in track(_done(client, tasks), "looking for faces", len(tasks)):
+                tables.append(table)
                 passing = table["unreadable"].str.startswith(manifests.UNREACHED, na=False)
-                fresh.append(table[passing])  # the next cleaning tries these again
                 with runs.written(folder / f"{table['key'].iloc[0]}.parquet") as temporary:
-                    table[~passing].to_parquet(temporary, index=False)
-    found = pd.concat([_kept(folder), *fresh]).drop_duplicates("key").set_index("key").reindex(keys)
-    return found.set_index(keys.index)
+                    table[~passing].to_parquet(temporary, index=False)  # the next cleaning tries the others again
+    found = pd.concat(tables or [pd.DataFrame(columns=list(manifests.FOUND), dtype=object)])
+    return found.drop_duplicates("key").set_index("key").reindex(keys).set_index(keys.index)
 
 
 def _done(client: Client, tasks: list[tuple]) -> Iterator[pd.DataFrame]:
@@ -194,11 +193,6 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _kept(folder: Path) -> pd.DataFrame:
-    tables = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    return pd.concat(tables) if tables else pd.DataFrame(columns=list(manifests.FOUND), dtype=object)
 
 
 def _key(path: str, region: np.ndarray, confidence: float) -> str:

@@ -36,10 +36,12 @@ _PAGE = Path(__file__).with_name("page.html")
 
 @dataclass
 class Summary:
-    """What `describe` found: `facts` for data.json, and the table that pictures and figures are taken from."""
+    """What `describe` found: `facts` for data.json, the table that pictures and figures are taken from, and by split
+    which of its rows leak (as `splits.leaks` answers)."""
 
     facts: dict[str, Any]
     rows: pd.DataFrame = field(repr=False)
+    leaks: dict[str, pd.DataFrame] = field(repr=False)
 
 
 class _Notes(logging.Handler):
@@ -65,6 +67,8 @@ def describe(data: Data) -> Summary:
     finally:
         logger.removeHandler(handler)
     rows = rows.join(manifests.inspect(rows["path"]))
+    parts = {split: rows[rows["split"] == split] for split in SPLITS}
+    leaks = {split: splits.leaks(parts[split], parts["train"]) for split in ("test", "val")}
     dropped = [note for note in handler.notes if note["rows"]]
     facts = {
         "dataset": data.name,
@@ -82,9 +86,9 @@ def describe(data: Data) -> Summary:
         "age": _ages(rows),
         "sizes": _sizes(rows),
         "duplicates": _duplicates(rows),
-        "leak": {split: _leak(rows, split) for split in ("test", "val")},
+        "leak": {split: {way: int(found[way].sum()) for way in found} for split, found in leaks.items()},
     }
-    return Summary(facts, rows)
+    return Summary(facts, rows, leaks)
 
 
 def text(summary: Summary) -> str:
@@ -125,7 +129,7 @@ def write(summary: Summary, out: Path) -> Path:
     its pictures, into a folder; answers the page's path.
     """
     runs.write_json(out / "data.json", summary.facts)
-    runs.write_csv(out / "problems.csv", problems(summary.rows))
+    runs.write_csv(out / "problems.csv", problems(summary))
     template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = template.render(
         facts=summary.facts,
@@ -222,11 +226,6 @@ def _duplicates(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _leak(rows: pd.DataFrame, split: str) -> dict[str, int]:
-    found = splits.leaks(rows[rows["split"] == split], rows[rows["split"] == "train"])
-    return {way: int(count) for way, count in found.sum().items()}
-
-
 def _tables(facts: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """Everything that is a table, by its title."""
     tables = {"splits": pd.DataFrame({"rows": facts["splits"]}).rename_axis("split")}
@@ -250,15 +249,15 @@ def _tables(facts: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def problems(rows: pd.DataFrame) -> pd.DataFrame:
+def problems(summary: Summary) -> pd.DataFrame:
     """path, split, subject, problem, of every row that has one: unreadable, the first row with the same bytes, and by
     what it leaks from training."""
+    rows = summary.rows
     found = [rows[rows["file_phash"].isna()].assign(problem="unreadable")]
     first = rows.groupby("file_sha256")["path"].transform("first")
     found.append(rows.assign(problem="same bytes as " + first)[first.notna() & (first != rows["path"])])
-    for split in ("test", "val"):
-        judged = rows[rows["split"] == split]
-        leaks = splits.leaks(judged, rows[rows["split"] == "train"])
+    for leaks in summary.leaks.values():
+        judged = rows.loc[leaks.index]
         found += [judged[leaks[way]].assign(problem=f"leaks by {way.replace('_', ' ')}") for way in leaks]
     return pd.concat(found)[["path", "split", "subject", "problem"]]
 
@@ -299,7 +298,7 @@ def classes_figure(name: str, counts: dict[str, dict[str, int]]) -> Figure:
 def _pictures(rows: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
     """Some pictures of every class, and of every decade of age, embedded."""
     readable = rows[rows["file_phash"].notna()]
-    columns = {name: readable[name] for name in _class_columns(rows) if rows[name].nunique() <= MOST_CLASSES}
+    columns = {name: readable[name] for name in _class_columns(rows)}
     if "age" in rows:
         columns["age"] = (readable["age"] // 10 * 10).map(lambda d: f"{d:.0f} to {d + 9:.0f}", na_action="ignore")
     return {

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipeline import manifests
 from pipeline.augment import augment
-from pipeline.canvas import canvas, read
+from pipeline.canvas import UNREADABLE, canvas, read, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
 from pipeline.progress import track
@@ -188,14 +188,10 @@ def _reason(path: str, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float
         canvas(tf.constant(content), box, tf.constant(orientation), size, margin, eyes)
     except FileNotFoundError:
         return "the file is gone"
-    except OSError as error:
-        return f"the file cannot be read: {error.strerror}"
-    except ValueError as error:
-        return str(error)
     except tf.errors.OpError as error:
-        return (
-            f"damaged or of an unknown format ({error.message.splitlines()[0].partition('} ')[2] or 'cannot decode'})"
-        )
+        return f"{reason(error)} ({error.message.splitlines()[0].partition('} ')[2] or 'cannot decode'})"
+    except UNREADABLE as error:
+        return reason(error)
     return "could not be read the first time"
 
 

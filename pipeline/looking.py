@@ -11,7 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import manifests
-from pipeline.canvas import read, whole
+from pipeline.canvas import UNREADABLE, read, reason, whole
 from pipeline.faces import LONGEST, Detector, Face
 
 FACE = 112  # pixels at which the sharpness of a face is measured
@@ -48,12 +48,8 @@ def _read(path: str, region: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]
     try:
         content, orientation = read(path)
         full, picture = whole(tf.constant(content), tf.constant(orientation), LONGEST)
-    except OSError as error:
-        return f"{manifests.UNREACHED}: {error.strerror}"
-    except tf.errors.OpError:
-        return "damaged or of an unknown format"
-    except ValueError as error:
-        return str(error)
+    except UNREADABLE as error:
+        return reason(error)
     scale = float(picture.shape[0] / full[0])
     if np.isnan(region).any():
         return picture.numpy(), scale, np.zeros(2)

@@ -37,12 +37,13 @@ FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadabl
 UNREACHED = "the file cannot be read"  # begins a reason that may pass, such as that of a disk which was not there
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
+_DOCS = "`python -m pipeline data {}` says where it is to be had and how it lies on disk"
 _ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
 
 
 def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
     """The root as a path. Raises NotThereError unless it is a folder that holds every one of `needed`."""
-    docs = f"`python -m pipeline data {dataset}` says where it is to be had and how it lies on disk"
+    docs = _DOCS.format(dataset)
     if root is None:
         raise NotThereError(
             f"dataset {dataset} needs --root, the folder that holds {', '.join(needed) or 'it'}; {docs}"
@@ -52,8 +53,15 @@ def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
         raise NotThereError(f"--root {folder} is no folder; expected the unpacked dataset {dataset}; {docs}")
     for name in needed:
         if not (folder / name).exists():
-            raise NotThereError(f"{folder} holds no {name}: expected dataset {dataset}{packed(folder)}; {docs}")
+            raise missing(folder, dataset, name)
     return folder
+
+
+def missing(folder: Path, dataset: str, what: str) -> NotThereError:
+    """The error for a dataset's folder that does not hold `what` it should."""
+    return NotThereError(
+        f"{folder} holds no {what}: expected dataset {dataset}{packed(folder)}; {_DOCS.format(dataset)}"
+    )
 
 
 def packed(folder: Path) -> str:
@@ -124,7 +132,7 @@ def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str,
     found = (path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     files = sorted(path for path in found if path.is_file())
     if not files:
-        require(folder, dataset, f"pictures {form}")  # which are not there: this raises
+        raise missing(folder, dataset, f"pictures {form}")
     labels = {path: read(path.relative_to(folder).as_posix()) for path in files}
     named = {path: said for path, said in labels.items() if said is not None}
     first = next((path.relative_to(folder) for path in files if path not in named), None)

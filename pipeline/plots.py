@@ -144,5 +144,5 @@ def _headline(found: dict[str, Any]) -> str:
 
 
 def _leak_note(results: dict[str, Any]) -> str:
-    leaking = max((results["leak"] or {"unknown": 0}).values())
+    leaking = max(results["leak"].values()) if results["leak"] else 0
     return f"\nleaking split: {leaking} of {results['count']} rows" if leaking else ""

@@ -11,7 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import runs
-from pipeline.canvas import WHOLE, canvas, read
+from pipeline.canvas import UNREADABLE, WHOLE, canvas, read, reason
 from pipeline.errors import RequestError
 from pipeline.progress import track
 
@@ -57,12 +57,8 @@ class Predictor:
         try:
             content, orientation = read(str(path))
             return canvas(tf.constant(content), tf.constant(WHOLE), tf.constant(orientation), size, margin=0.0), ""
-        except OSError as error:
-            return None, f"the file cannot be read: {error.strerror}"
-        except tf.errors.OpError:
-            return None, "damaged or of an unknown format"
-        except ValueError as error:
-            return None, str(error)
+        except UNREADABLE as error:
+            return None, reason(error)
 
     def _columns_of_none(self) -> list[str]:
         """The names of the answers' columns, which a table has even where no picture could be read."""

@@ -69,7 +69,7 @@ def _missing(root: Path) -> RequestError:
     files = sorted(path.name for path in root.iterdir() if path.is_file())
     match = next(filter(None, map(_PART.fullmatch, files)), None)
     if match is None:
-        manifests.require(root, "afad", "folders of ages, 15/111/<id>.jpg")  # which are not there: this raises
+        return manifests.missing(root, "afad", "folders of ages, 15/111/<id>.jpg")
     archive = match["archive"]
     join = f"join its parts, `cat {archive}?* > {archive}`, and " if match["part"] else ""
     return RequestError(f"{root} holds no folders of ages, 15/111/<id>.jpg: {join}unpack {archive} there")

@@ -74,7 +74,9 @@ def _entry(folder: Path, entries: dict[str, Path], *names: str) -> Path:
     from pipeline import manifests
 
     found = next((entries[name] for name in names if name in entries), None)
-    return found or manifests.require(folder, "celeba", " or ".join(names))  # which is not there: this raises
+    if found is None:
+        raise manifests.missing(folder, "celeba", " or ".join(names))
+    return found
 
 
 def _attributes(path: Path) -> pd.DataFrame:
