@@ -2,61 +2,78 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
-import inspect
-from collections.abc import Callable
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
+_FOLDER = Path(__file__).parent
 _NOT_TRUNKS = ("heads",)
 
 
 def list_models() -> list[str]:
     """Names that `build_trunk` takes: one file each in this folder."""
-    files = (path.stem for path in Path(__file__).parent.glob("*.py"))
+    files = (path.stem for path in _FOLDER.glob("*.py"))
     return sorted(name for name in files if not name.startswith("_") and name not in _NOT_TRUNKS)
 
 
-def build_trunk(name: str, image_size: int = 224, weights: str | None = None) -> keras.Model:
-    """A network without its classifier: float pictures [N, S, S, 3], RGB in 0..255 → feature map [N, h, w, C].
+@cache
+def facts(name: str) -> dict[str, object]:
+    """What a network's file says of it, read without Keras.
 
-    The trunk carries its own normalisation. weights: None (random), "imagenet" (downloaded by Keras, where it is
-    published for the network), or the path of a `.weights.h5` file of the same network without its top.
-
-    Raises ValueError for an unknown name, weights that are not published, or a file that does not fit, and
-    FileNotFoundError for one that is not there; ConnectionError when the published weights cannot be downloaded.
+    `parameters` of the trunk, as timm counts (without batch norm's moving statistics); `input`: its size in pixels;
+    `imagenet`: where weights are published (`keras.applications` or a repository of the Hugging Face hub) or None;
+    `reports` that use it. Raises ValueError for an unknown name.
     """
     if name not in list_models():
         raise ValueError(f"unknown model {name!r}; there are: {', '.join(list_models())}")
-    if weights == "imagenet":
-        return _build_published(name, image_size)
-    trunk = _builder(name)(image_size)
-    if weights is not None:
-        from models import _weights  # here and above: listing models must not import Keras
+    body = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8")).body
+    assigned = {ast.unparse(part.targets[0]): part.value for part in body if isinstance(part, ast.Assign)}
+    return ast.literal_eval(assigned["FACTS"])
 
+
+def build_trunk(
+    name: str, image_size: int = 224, weights: str | Path | Mapping[str, np.ndarray] | None = None
+) -> keras.Model:
+    """A network without its classifier: float pictures [N, S, S, 3], RGB in 0..255 → feature map [N, h, w, C].
+
+    The trunk carries its own normalisation. weights: None (random); "imagenet" (downloaded, where published for the
+    network); the path of a `.weights.h5`, `.keras` or `.safetensors` file of the same network, or of a run; or a
+    mapping of timm's or torchvision's tensor names to arrays in PyTorch's layout. A classifier in them is left aside.
+
+    Raises ValueError for an unknown name, a size that the network does not take, weights that are not published, or a
+    file that does not fit (it names the layers and shapes that differ), FileNotFoundError for one that is not there,
+    and ConnectionError when the published weights cannot be downloaded.
+    """
+    published = facts(name)["imagenet"]
+    build = importlib.import_module(f"models.{name}").build
+    if weights is None:
+        return build(image_size)
+    from models import _weights  # here: listing models must not import Keras
+
+    if weights != "imagenet":
+        trunk = build(image_size)
         _weights.load(trunk, weights)
-    return trunk
-
-
-def is_published(name: str) -> bool:
-    """Whether ImageNet weights exist for the network: its `build` then takes `weights`."""
-    return "weights" in inspect.signature(_builder(name)).parameters
-
-
-def _builder(name: str) -> Callable[..., keras.Model]:
-    return importlib.import_module(f"models.{name}").build
-
-
-def _build_published(name: str, image_size: int) -> keras.Model:
-    if not is_published(name):
-        raise ValueError(f"no ImageNet weights are published for {name}: use weights none, or a file")
+        return trunk
+    if published is None:
+        raise ValueError(f"no ImageNet weights are published for {name}: use weights none, or {_weights.TAKEN}")
     try:
-        return _builder(name)(image_size, weights="imagenet")
+        if published == "keras.applications":
+            return build(image_size, weights="imagenet")
+        from huggingface_hub import hf_hub_download
+
+        path = hf_hub_download(published, "model.safetensors")
     except Exception as error:  # Keras wraps every failed download in a bare Exception
         raise ConnectionError(
-            f"the ImageNet weights of {name} could not be downloaded: connect to the network, or use weights none, "
-            f"or the path of a .weights.h5 file ({str(error).splitlines()[0]})"
+            f"the ImageNet weights of {name} could not be downloaded from {published}: connect to the network, or use "
+            f"weights none, or the path of {_weights.TAKEN} ({(str(error).splitlines() or [type(error).__name__])[0]})"
         ) from error
+    trunk = build(image_size)
+    _weights.load(trunk, path)
+    return trunk

@@ -1,26 +1,157 @@
-"""Checkpoint files → weights of a trunk."""
+"""Checkpoints → weights of a trunk."""
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
+
+TAKEN = "a .weights.h5, .keras or .safetensors file, or a run"
+_NO_PART_OF_A_TRUNK = re.compile(r"(fc|head)\.|.*\.num_batches_tracked$")
+_TORCH_NAMES = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+# torchvision's names of a RegNet's modules, and timm's
+_TORCHVISION_REGNET = (
+    (r"^stem\.0\.", "stem.conv."),
+    (r"^stem\.1\.", "stem.bn."),
+    (r"^trunk_output\.block(\d)\.block\d-(\d+)\.", lambda found: f"s{found[1]}.b{int(found[2]) + 1}."),
+    (r"\.proj\.0\.", ".downsample.conv."),
+    (r"\.proj\.1\.", ".downsample.bn."),
+    (r"\.f\.([abc])\.0\.", lambda found: f".conv{'abc'.index(found[1]) + 1}.conv."),
+    (r"\.f\.([abc])\.1\.", lambda found: f".conv{'abc'.index(found[1]) + 1}.bn."),
+    (r"\.f\.se\.", ".se."),
+)
 
 
-def load(trunk: keras.Model, path: str | Path) -> None:
-    """Fill `trunk` from a `.weights.h5` file that keras.Model.save_weights wrote of the same network without top."""
-    path = Path(path)
+def load(trunk: keras.Model, source: str | Path | Mapping[str, np.ndarray]) -> None:
+    """Fill `trunk` from a file that holds the same network, with or without a top.
+
+    source: a `.weights.h5` that keras.Model.save_weights wrote of it without top; a `.keras` of it, or of a network
+    that has it as a layer (a run's model.keras); a run's folder; a `.safetensors` of timm or torchvision, or a mapping
+    of their tensor names to arrays (kernels OIHW and [out, in]). Pickles are not read: they can hold code.
+
+    Raises FileNotFoundError, or ValueError that names the layers and shapes that differ.
+    """
+    if isinstance(source, Mapping):
+        return _fill_from_torch(trunk, source, "mapping")
+    path = Path(source)
+    if path.is_dir():
+        path = path / "model.keras"
     if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}: expected none, imagenet, or the path of a .weights.h5 file")
-    if not path.name.endswith(".weights.h5"):
-        raise ValueError(f"weights file {path} has another ending than .weights.h5, which is what is read here")
+        raise FileNotFoundError(f"no weights {path}: expected none, imagenet, or the path of {TAKEN}")
+    try:
+        if path.suffix == ".safetensors":
+            return _fill_from_torch(trunk, _safetensors(path), f"weights file {path}")
+        if path.suffix == ".keras":
+            return _fill_from_keras(trunk, path)
+        if path.name.endswith(".weights.h5"):
+            return _fill_from_hdf5(trunk, path)
+    except OSError as error:
+        raise ValueError(f"weights file {path} cannot be read: {_first_line(error)}") from error
+    raise ValueError(f"weights file {path} is of another kind than what is read here: {TAKEN}")
+
+
+def _fill_from_torch(trunk: keras.Model, tensors: Mapping[str, np.ndarray], what: str) -> None:
+    given = {_timm_name(name): np.asarray(values) for name, values in tensors.items()}
+    variables = dict(_variables(trunk))
+    ours = {_torch_name(path): path for path in variables}
+    _check_fit(
+        {name: _torch_shape(variables[path].shape) for name, path in ours.items()},
+        {name: values.shape for name, values in given.items() if name in ours or not _NO_PART_OF_A_TRUNK.match(name)},
+        f"{what} does not fit {trunk.name}",
+    )
+    for name, path in ours.items():
+        variables[path].assign(_keras_layout(given[name]))
+
+
+def _fill_from_keras(trunk: keras.Model, path: Path) -> None:
+    try:
+        saved = keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"weights file {path} cannot be read: {_first_line(error)}") from error
+    parts = {model.name: model for model in (saved, *saved.layers) if isinstance(model, keras.Model)}
+    given = dict(_variables(parts.get(trunk.name, saved)))
+    variables = dict(_variables(trunk))
+    _check_fit(
+        {name: variable.shape for name, variable in variables.items()},
+        {name: variable.shape for name, variable in given.items()},
+        f"weights file {path} does not fit {trunk.name}",
+    )
+    for name, variable in variables.items():
+        variable.assign(given[name])
+
+
+def _fill_from_hdf5(trunk: keras.Model, path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one warning a layer, when the error below says it all
             trunk.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(f"weights file {path} does not fit {trunk.name}: {_first_line(error)}") from error
+
+
+def _safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, TypeError, KeyError) as error:  # the latter two: a type that NumPy lacks
+        raise ValueError(f"weights file {path} cannot be read: {_first_line(error)}") from error
+
+
+def _variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
+    """Every weight of the model, named by its layer and its place in it: `layer1.0.conv1/kernel`."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            yield variable.path[max(variable.path.find(layer.name), 0) :], variable
+
+
+def _torch_name(path: str) -> str:
+    *layers, variable = path.split("/")
+    return ".".join([*layers, _TORCH_NAMES.get(variable, variable)])
+
+
+def _timm_name(name: str) -> str:
+    for theirs, ours in _TORCHVISION_REGNET:
+        name = re.sub(theirs, ours, name)
+    return name
+
+
+def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape[::-1]
+
+
+def _keras_layout(values: np.ndarray) -> np.ndarray:
+    """Kernels OIHW → HWIO and [out, in] → [in, out]; all else as it is."""
+    return values.transpose(2, 3, 1, 0) if values.ndim == 4 else values.T
+
+
+def _check_fit(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], complaint: str) -> None:
+    missing = [name for name in expected if name not in given]
+    extra = [name for name in given if name not in expected]
+    other = [
+        f"{name} is {list(given[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in given and tuple(given[name]) != tuple(shape)
+    ]
+    found = [("without", missing), ("with the wrong shape", other), ("with the unknown", extra)]
+    if said := [f"{what} {_some(names)}" for what, names in found if names]:
+        raise ValueError(f"{complaint}: {'; '.join(said)}")
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,8 @@ import keras
 
 from models._blocks import levi_hassner
 
+FACTS = {"parameters": 1_513_984, "input": "224 (any from 37)", "imagenet": None, "reports": "cz4042"}
+
 
 def build(image_size: int) -> keras.Model:
     """RGB in 0..255, [N, S, S, 3] → [N, 24, 24, 384] at 224 pixels."""

@@ -6,6 +6,8 @@ import keras
 
 from models._blocks import levi_hassner
 
+FACTS = {"parameters": 1_513_984, "input": "227 (any from 63)", "imagenet": None, "reports": ""}
+
 
 def build(image_size: int) -> keras.Model:
     """RGB in 0..255, [N, S, S, 3] → [N, 7, 7, 384] at 227 pixels."""

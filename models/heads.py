@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 _POOLING = {
     "average": layers.GlobalAveragePooling2D,
@@ -36,16 +36,18 @@ def dense(
     x: keras.KerasTensor,
     units: Sequence[int],
     name: str,
-    activation: str = "relu",
+    activation: str | Sequence[str] = "relu",
     batch_norm: bool = False,
     dropout: Sequence[float] = (),
     l2: float = 0.0,
 ) -> keras.KerasTensor:
     """Dense layers [N, F] → [N, units[-1]], each with its activation, then batch norm, then dropout.
 
+    activation: one for all, or one for each of units.
     l2 is the factor of the penalty on each kernel (Keras' `L2`: factor · Σ w²).
     """
-    for i, width in enumerate(units, start=1):
+    activations = [activation] * len(units) if isinstance(activation, str) else activation
+    for i, (width, activation) in enumerate(zip(units, activations, strict=True), start=1):
         penalty = keras.regularizers.L2(l2) if l2 else None
         x = layers.Dense(width, activation=activation, kernel_regularizer=penalty, name=f"{name}_dense{i}")(x)
         if batch_norm:
@@ -53,3 +55,30 @@ def dense(
         if dropout and dropout[i - 1]:
             x = layers.Dropout(dropout[i - 1], name=f"{name}_dropout{i}")(x)
     return x
+
+
+@keras.saving.register_keras_serializable("facet")
+class SharedDense(layers.Layer):
+    """Features [N, F] → logits [N, units]: one weight vector, and a bias for each unit (CORAL, arXiv:1901.07884).
+
+    The biases begin at 1, falling evenly to 1 / units as in the authors' coral-pytorch: the probabilities start in
+    order.
+    """
+
+    def __init__(self, units: int, **options: object) -> None:
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.kernel = self.add_weight(shape=(input_shape[-1], 1), name="kernel")
+        self.bias = self.add_weight(shape=(self.units,), initializer=_falling, name="bias")
+
+    def call(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        return ops.matmul(features, self.kernel) + self.bias
+
+    def get_config(self) -> dict[str, object]:
+        return super().get_config() | {"units": self.units}
+
+
+def _falling(shape: tuple[int], dtype: str | None = None) -> keras.KerasTensor:
+    return ops.arange(shape[0], 0, -1, dtype=dtype) / shape[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+FACTS = {"parameters": 2_223_872, "input": "224 (any from 32)", "imagenet": "keras.applications", "reports": "cz4042"}
+
 
 def build(image_size: int, weights: str | None = None) -> keras.Model:
     """RGB in 0..255, [N, S, S, 3] → [N, S/32, S/32, 1280]."""

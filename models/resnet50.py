@@ -5,6 +5,13 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+FACTS = {
+    "parameters": 23_534_592,
+    "input": "224 (any from 32)",
+    "imagenet": "keras.applications",
+    "reports": "cz4042, cm50265",
+}
+
 
 def build(image_size: int, weights: str | None = None) -> keras.Model:
     """RGB in 0..255, [N, S, S, 3] → [N, S/32, S/32, 2048]. Its weights expect BGR less ImageNet's mean."""

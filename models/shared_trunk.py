@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+FACTS = {"parameters": 112_704, "input": "128 (any from 12)", "imagenet": None, "reports": "cm50265"}
+
 
 def build(image_size: int) -> keras.Model:
     """RGB in 0..255, [N, S, S, 3] → [N, ~S/4, ~S/4, 128]. Valid padding, as Keras' default is and the report implies.

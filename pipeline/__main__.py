@@ -356,6 +356,10 @@ def _out(chosen: argparse.Namespace) -> Path:
 
 
 def _list(chosen: argparse.Namespace) -> str:
+    if chosen.what == "models":
+        from pipeline.report import models_table
+
+        return models_table().rstrip()
     names = catalog.names(chosen.what)
     width = max(map(len, names), default=0)
     return "\n".join(f"{name:<{width}}  {catalog.summary(chosen.what, name)}" for name in names)

@@ -29,11 +29,18 @@ def _check_target(name: str, weight: float) -> None:
     _check(weight > 0, f"weight of {name}", "above 0", weight)
 
 
+def _check_classes(name: str, classes: tuple[str, ...]) -> None:
+    _check(len(set(classes)) == len(classes) >= 2, f"classes of {name}", "two or more different names", classes)
+
+
 def _check_share(name: str, value: float) -> None:
     _check(0.0 <= value < 1.0, name, "at least 0 and below 1", value)
 
 
 # -- the network ------------------------------------------------------------------------------------------------------
+
+
+Activation = Literal["relu", "gelu", "linear"]
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,15 @@ class Head:
     """What stands between the trunk's feature map and a target's last layer.
 
     Convolutions, pooling over height and width, then dense layers, each followed by batch norm and dropout if asked
-    for. With `batch_norm` the pooled features are normalised too. `dropout` has one rate for each of `units`.
+    for. With `batch_norm` the pooled features are normalised too. `dropout` has one rate for each of `units`, and
+    `activation` may have one name for each (linear: none).
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
     convolutions: tuple[Convolution, ...] = ()
     pool: Literal["average", "max", "flatten"] = "average"
     units: tuple[int, ...] = ()
-    activation: Literal["relu", "gelu"] = "relu"
+    activation: Activation | tuple[Activation, ...] = "relu"
     batch_norm: bool = False
     dropout: tuple[float, ...] = ()
     l2: float = 0.0
@@ -71,6 +79,12 @@ class Head:
     def __post_init__(self) -> None:
         _check(all(n >= 1 for n in self.units), "head units", "at least 1 each", self.units)
         _check(len(self.dropout) in (0, len(self.units)), "head dropout", "one rate for each of units", self.dropout)
+        _check(
+            isinstance(self.activation, str) or len(self.activation) == len(self.units),
+            "head activation",
+            "one for all of units, or one for each",
+            self.activation,
+        )
         for rate in self.dropout:
             _check_share("head dropout", rate)
         _check(self.l2 >= 0, "head l2", "at least 0", self.l2)
@@ -80,9 +94,9 @@ class Head:
 class Model:
     """A trunk by its file's name under `models/`, and the head that all targets share.
 
-    weights: `none`, `imagenet`, a file, or `auto`: imagenet where published for the network, none otherwise and on
-    the drawn sample. batch_norm_momentum is that of an unfrozen trunk: Keras' 0.99 and MobileNetV2's 0.999 lag for
-    many epochs when an epoch is a few hundred steps.
+    weights: `none`, `imagenet`, a file (.weights.h5, .keras, .safetensors), a run, or `auto`: imagenet where published
+    for the network, none otherwise and on the drawn sample. batch_norm_momentum is that of an unfrozen trunk: Keras'
+    0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -161,12 +175,7 @@ class Classes:
 
     def __post_init__(self) -> None:
         _check_target(self.name, self.weight)
-        _check(
-            len(set(self.classes)) == len(self.classes) >= 2,
-            f"classes of {self.name}",
-            "two or more different names",
-            self.classes,
-        )
+        _check_classes(self.name, self.classes)
         _check(
             len(self.class_weights) in (0, len(self.classes)),
             f"class_weights of {self.name}",
@@ -182,7 +191,74 @@ class Classes:
         _check_share(f"label_smoothing of {self.name}", self.label_smoothing)
 
 
-Target = Regression | Binary | Classes
+@dataclass(frozen=True)
+class Expectation:
+    """A number by a softmax over whole steps of its unit, low to high (DEX, Rothe et al. 2015), or ordered classes.
+
+    A number is answered as the expected value; classes by their probabilities, of which the likeliest is said. A label
+    outside the range counts as its nearest end in the loss, and as it is in the metrics. The cross-entropy is taken
+    with the label rounded to its step, or, with a `sigma` in steps, with a normal distribution around the label
+    (label distribution learning). To it are added mean_weight · (m − y)² / 2 and variance_weight · v, of the mean m and
+    the variance v that the softmax has (mean-variance loss, Pan et al. 2018; 0.2 and 0.05 there).
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    classes: tuple[str, ...] = ()
+    low: int = 0
+    high: int = 100
+    sigma: float = 0.0
+    mean_weight: float = 0.0
+    variance_weight: float = 0.0
+    weight: float = 1.0
+    unit: str = "years"
+    head: Head | None = None
+    kind: Literal["expectation"] = "expectation"
+
+    def __post_init__(self) -> None:
+        _check_target(self.name, self.weight)
+        _check_steps(self)
+        for name in ("sigma", "mean_weight", "variance_weight"):
+            _check(getattr(self, name) >= 0, f"{name} of {self.name}", "at least 0", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Ordinal:
+    """A number in whole steps of its unit, low to high, or ordered classes, by asking of each step whether it is above.
+
+    method: `coral`, one weight vector and a bias for each question (Cao, Mirjalili & Raschka 2020), or `corn`, a unit
+    for each question, which learns from the rows that are above the step before (Shi, Cao & Raschka 2021). What is said
+    is the number of steps that are passed with a probability above a half, as in both papers: the median. A label is
+    rounded to its step; outside the range it counts as its nearest end in the loss, and as it is in the metrics.
+    """
+
+    __pydantic_config__ = NO_EXTRA_KEYS
+    name: str
+    classes: tuple[str, ...] = ()
+    method: Literal["coral", "corn"] = "coral"
+    low: int = 0
+    high: int = 100
+    weight: float = 1.0
+    unit: str = "years"
+    head: Head | None = None
+    kind: Literal["ordinal"] = "ordinal"
+
+    def __post_init__(self) -> None:
+        _check_target(self.name, self.weight)
+        _check_steps(self)
+
+
+def _check_steps(target: Expectation | Ordinal) -> None:
+    """Ordered classes, or a range of a unit: not both."""
+    _check(target.low < target.high, f"low and high of {target.name}", "rising", (target.low, target.high))
+    if target.classes:
+        _check_classes(target.name, target.classes)
+        given = (target.low, target.high, target.unit)
+        _check(given == (0, 100, "years"), f"low, high and unit of {target.name}", "left out beside classes", given)
+
+
+# Without a kind, JSON is read as the first that fits: what is more particular stands last.
+Target = Regression | Binary | Classes | Expectation | Ordinal
 
 
 # -- the data ---------------------------------------------------------------------------------------------------------
@@ -401,8 +477,10 @@ class Optimizer:
 class Stage:
     """Data, what of the network trains, and for how long.
 
-    train: `head`, `all`, or names of layers (a name takes in all layers that begin with it). keep: the epoch that is
-    handed on: `val_loss`, another column of history.csv such as `val_gender_accuracy`, or `last`.
+    train: `head`, `all`, or names of layers: a name takes in all layers that begin with it (`layer4`, `block_16`; a
+    number is taken whole, so `block_1` leaves out block_16), `from:NAME` the first of them, all after it, and the head.
+    keep: the epoch that is handed on: `val_loss`, another column of history.csv such as `val_gender_accuracy`, or
+    `last`.
     early_stopping: stop after so many epochs in a row without a better `keep`.
     """
 

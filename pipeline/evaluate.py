@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets, inputs, manifests, metrics, plots, runs, splits, targets
+from pipeline.answers import columns
 from pipeline.config import Data, Experiment, Target
 from pipeline.errors import EmptySplitError, RequestError
 from pipeline.machine import set_up
@@ -78,17 +79,8 @@ def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str,
     table = rows[["path", "subject"]].copy()
     for target in wanted:
         table[target.name] = rows[target.name]
-        table = table.join(answer_columns(target, answers[target.name]))
+        table = table.join(columns(target.name, targets.of(target).describe(), answers[target.name]))
     return table
-
-
-def answer_columns(target: Target, answers: np.ndarray) -> pd.DataFrame:
-    """`<name>_predicted`, then `<name>_p_<class>` where the target has classes."""
-    classes = targets.of(target).classes
-    if not classes:
-        return pd.DataFrame({f"{target.name}_predicted": answers})
-    named = {f"{target.name}_p_{name}": answers[:, i] for i, name in enumerate(classes)}
-    return pd.DataFrame({f"{target.name}_predicted": np.array(classes)[answers.argmax(axis=1)]} | named)
 
 
 def results_name(split: str, dataset: str | None = None) -> str:
@@ -168,6 +160,6 @@ def _target_results(target: Target, rows: pd.DataFrame, answers: np.ndarray, gro
     results: dict[str, Any] = kind.measure(true, said)
     results["interval"] = metrics.intervals(lambda chosen: kind.measure(true[chosen], said[chosen]), groups)
     if kind.classes:
-        counts = metrics.confusion(true, said.argmax(axis=1), len(kind.classes))
+        counts = metrics.confusion(true, kind.predicted(said), len(kind.classes))
         results["confusion"] = counts.tolist()
     return results

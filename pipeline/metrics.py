@@ -52,14 +52,13 @@ def binary(true: np.ndarray, positive: np.ndarray) -> Metrics:
     }
 
 
-def classes(true: np.ndarray, probabilities: np.ndarray, ordered: bool) -> Metrics:
-    """CLASSES, or ORDERED_CLASSES, for labels 0..C-1 [N] and probabilities [N, C].
+def classes(true: np.ndarray, predicted: np.ndarray, count: int, ordered: bool) -> Metrics:
+    """CLASSES, or ORDERED_CLASSES, for labels and answers among 0..count-1, [N] each.
 
     one_off is the share with |predicted − true| ≤ 1 class. balanced_accuracy is the mean recall of the classes that
     occur.
     """
-    predicted = probabilities.argmax(axis=1)
-    counts = confusion(true, predicted, probabilities.shape[1])
+    counts = confusion(true, predicted, count)
     found = {"accuracy": float(np.trace(counts) / counts.sum()), "balanced_accuracy": _balanced(counts)}
     if ordered:
         found["one_off"] = float(np.mean(np.abs(predicted - true) <= 1))

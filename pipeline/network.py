@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
@@ -15,7 +16,7 @@ from pipeline.config import Head, Model, Target
 from pipeline.errors import RequestError
 from pipeline.runs import Run
 
-HEAD, ALL = "head", "all"
+HEAD, ALL, FROM = "head", "all", "from:"
 
 
 def build_network(
@@ -29,8 +30,7 @@ def build_network(
     Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
     """
     trunk = _trunk(model)
-    names = (train,) if isinstance(train, str) else tuple(train)
-    _check_names(names, trunk, wanted)
+    names = _spelled_out(train, trunk, wanted)
     for layer in leaves(trunk):
         layer.trainable = _is_named(layer, names)
         if not layer.trainable and hasattr(layer, "rate"):
@@ -118,15 +118,26 @@ def _headed(features: keras.KerasTensor, head: Head, name: str) -> keras.KerasTe
     return heads.dense(x, head.units, name, head.activation, head.batch_norm, head.dropout, head.l2)
 
 
-def _is_named(layer: keras.Layer, names: tuple[str, ...]) -> bool:
-    return ALL in names or layer.name.startswith(tuple(name for name in names if name != HEAD))
+def _is_named(layer: keras.Layer, names: Sequence[str]) -> bool:
+    return ALL in names or any(_begins(layer.name, name) for name in names)
 
 
-def _check_names(names: tuple[str, ...], trunk: keras.Model, wanted: Sequence[Target]) -> None:
-    layers = [layer.name for layer in leaves(trunk)] + [target.name for target in wanted]
-    for name in names:
-        if name not in (HEAD, ALL) and not any(layer.startswith(name) for layer in layers):
+def _begins(layer: str, name: str) -> bool:
+    """Whether a layer's name begins with `name`, whose last number is taken whole: block_1 does not begin block_16."""
+    return re.match(re.escape(name) + (r"(?!\d)" if name[-1:].isdigit() else ""), layer) is not None
+
+
+def _spelled_out(train: str | tuple[str, ...], trunk: keras.Model, wanted: Sequence[Target]) -> list[str]:
+    """What trains, with the layers that `from:NAME` means. Raises RequestError for a name that is no layer's."""
+    layers = [layer.name for layer in leaves(trunk)]
+    names = []
+    for given in (train,) if isinstance(train, str) else train:
+        name = given.removeprefix(FROM)
+        found = [i for i, layer in enumerate(layers) if _begins(layer, name)]
+        if not found and given not in (HEAD, ALL, *(target.name for target in wanted)):
             raise RequestError(
-                f"train {name!r} is no layer of {trunk.name}: expected head, all, or the beginning of "
+                f"train {given!r} is no layer of {trunk.name}: expected head, all, from:LAYER, or the beginning of "
                 f"layer names such as {', '.join(layers[1:4])}"
             )
+        names += [*layers[found[0] :], HEAD] if given.startswith(FROM) else [given]
+    return names

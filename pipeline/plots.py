@@ -99,6 +99,7 @@ def _verdict(row: pd.Series, target: Target) -> tuple[str, bool]:
     true, said = row[target.name], row[f"{target.name}_predicted"]
     if targets.of(target).classes:
         return (said, True) if pd.isna(true) or said == true else (f"{said} ({true})", False)
+    true = pd.to_numeric(true, errors="coerce")  # a column that only the user's file has is read as text
     return f"{target.name} {said:.0f} ({true:.0f})", pd.isna(true) or abs(said - true) <= 10
 
 
@@ -124,7 +125,8 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], ti
 
 def predicted_over_true(said: pd.DataFrame, target: Target, title: str) -> Figure:
     """A dot a row; the diagonal is where the answer is right."""
-    true, predicted = said[target.name].to_numpy(float), said[f"{target.name}_predicted"].to_numpy(float)
+    true = pd.to_numeric(said[target.name], errors="coerce").to_numpy(float)
+    predicted = said[f"{target.name}_predicted"].to_numpy(float)
     figure, axis = plt.subplots(figsize=(5, 5))
     axis.scatter(true, predicted, s=8, alpha=0.4, edgecolors="none")
     low, high = np.nanmin([true, predicted]), np.nanmax([true, predicted])

@@ -11,6 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import runs
+from pipeline.answers import columns
 from pipeline.canvas import UNREADABLE, WHOLE, canvas, read, reason
 from pipeline.errors import RequestError
 from pipeline.progress import track
@@ -47,7 +48,8 @@ class Predictor:
         rows = pd.DataFrame({"path": [str(path) for path in paths]})
         if good:
             said = self._answer(images=tf.stack([canvases[i] for i in good]))
-            answers = pd.concat([self._columns(name, said[name].numpy()) for name in self.labels["targets"]], axis=1)
+            meanings = self.labels["targets"]
+            answers = pd.concat([columns(name, meanings[name], said[name].numpy()) for name in meanings], axis=1)
             rows = rows.join(answers.set_index(pd.Index(good)))
         return rows.assign(reason=reasons)
 
@@ -62,18 +64,9 @@ class Predictor:
 
     def _columns_of_none(self) -> list[str]:
         """The names of the answers' columns, which a table has even where no picture could be read."""
-        widths = {name: len(what.get("classes", ())) for name, what in self.labels["targets"].items()}
-        empty = {name: np.zeros((0, width) if width else 0) for name, width in widths.items()}
-        return [column for name in empty for column in self._columns(name, empty[name])]
-
-    def _columns(self, name: str, answers: np.ndarray) -> pd.DataFrame:
-        classes = self.labels["targets"][name].get("classes")
-        if not classes:
-            return pd.DataFrame({f"{name}_predicted": answers})
-        best = np.array(classes)[answers.argmax(axis=1)] if len(answers) else []
-        return pd.DataFrame(
-            {f"{name}_predicted": best} | {f"{name}_p_{c}": answers[:, i] for i, c in enumerate(classes)}
-        )
+        meanings = self.labels["targets"]
+        shapes = {name: (0, len(what["classes"])) if "classes" in what else 0 for name, what in meanings.items()}
+        return [column for name, what in meanings.items() for column in columns(name, what, np.zeros(shapes[name]))]
 
 
 def picture_files(inputs: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Results as a table for the terminal."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+import models
+from pipeline import catalog
 
 
 def table(results: dict[str, Any]) -> str:
@@ -22,6 +25,18 @@ def table(results: dict[str, Any]) -> str:
     return text
 
 
+def models_table() -> str:
+    """One row a network: parameters (`models.facts`), input, published weights, reports that use it, what it is."""
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("name", "parameters", "input", "ImageNet weights", "reports", "network"):
+        shown.add_column(heading, justify="right" if heading == "parameters" else "left", no_wrap=True)
+    for name in models.list_models():
+        about = models.facts(name)
+        weights, network = about["imagenet"] or "none", catalog.summary("models", name)
+        shown.add_row(name, f"{about['parameters']:,}", about["input"], weights, about["reports"], network)
+    return _text(shown, width=240)
+
+
 def _table(title: str, results: dict[str, Any]) -> str:
     shown = Table(title=title)
     for heading, justify in (("target", "left"), ("metric", "left"), ("value", "right"), ("95 % interval", "right")):
@@ -31,8 +46,12 @@ def _table(title: str, results: dict[str, Any]) -> str:
             if metric not in ("interval", "confusion"):
                 shown.add_row(name, metric, _number(value), _interval(found["interval"].get(metric)))
         shown.add_section()
+    return _text(shown, width=100)
+
+
+def _text(shown: Table, width: int) -> str:
     text = io.StringIO()
-    Console(file=text, width=100).print(shown)
+    Console(file=text, width=width).print(shown)
     return text.getvalue()
 
 

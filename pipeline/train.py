@@ -19,7 +19,7 @@ from pipeline import checkpoints, datasets, inputs, machine, manifests, metrics,
 from pipeline.checkpoints import Progress, Row
 from pipeline.config import Experiment, Stage, Target
 from pipeline.errors import RequestError, WorkError, unknown
-from pipeline.network import build_network, hand_over, reseed
+from pipeline.network import build_network, hand_over, leaves, reseed
 from pipeline.objective import Judged, Trainer, judge
 from pipeline.progress import EpochBar, duration
 from pipeline.runs import Run
@@ -88,7 +88,7 @@ def settle(experiment: Experiment) -> Experiment:
     if experiment.model.weights != "auto":
         return experiment
     drawn = experiment.stages[-1].data.name == "sample"
-    weights = "imagenet" if not drawn and models.is_published(experiment.model.name) else "none"
+    weights = "imagenet" if not drawn and models.facts(experiment.model.name)["imagenet"] else "none"
     return replace(experiment, model=replace(experiment.model, weights=weights))
 
 
@@ -196,6 +196,7 @@ class StageRun:
         self.progress.notes[self.stage.name] = {
             "manifest": self.manifest,
             "trainable_parameters": _count(self.network.trainable_weights),
+            "trainable_layers": [layer.name for layer in leaves(self.network) if layer.trainable_weights],
             "seconds": round(seconds, 2),
             "images_per_second": round(pictures / seconds, 1),
         }

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
+from pipeline.answers import class_index
 from pipeline.config import Target
 from pipeline.metrics import Metrics
 
@@ -53,6 +54,10 @@ class Kind:
     def decode(self, outputs: Any) -> Any:
         """Outputs → answers, with `keras.ops` alone: it runs inside the exported model."""
         raise NotImplementedError
+
+    def predicted(self, answers: np.ndarray) -> np.ndarray:
+        """Probabilities [N, C] → the index of the class that is said [N], as `describe` has it."""
+        return class_index(self.describe(), answers)
 
     def measure(self, labels: np.ndarray, answers: np.ndarray) -> Metrics:
         """All metrics of known labels [N] against answers."""

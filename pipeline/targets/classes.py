@@ -52,7 +52,7 @@ class Behaviour(Kind):
         return outputs
 
     def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
-        return metrics.classes(labels.astype(int), answers, self.target.ordered)
+        return metrics.classes(labels, self.predicted(answers), len(self.classes), self.target.ordered)
 
     def _one_hot(self, labels: Any) -> Any:
         return ops.one_hot(ops.cast(labels[:, 0], "int32"), len(self.classes), dtype="float32")

@@ -35,7 +35,7 @@ def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str
     ("arguments", "said"),
     [
         ("train mobilenetv2 --batch-sise 3", "did you mean '--batch-size'"),
-        ("train mobilenetv9", "did you mean 'mobilenetv2'"),
+        ("train mobilnetv2", "did you mean 'mobilenetv2'"),
         ("train mobilenetv2 --dataset fairfase", "did you mean 'fairface'"),
         ("train mobilenetv2 --dataset fairface", "needs --root"),
         ("train mobilenetv2 --dataset fairface --root nowhere", "nowhere is no folder"),
@@ -120,7 +120,7 @@ def test_a_name_that_leads_out_of_the_runs_folder_is_refused(name: str, tiny, tm
 
 def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr("pipeline.catalog.names", lambda what: 1 / 0)
-    assert main(["list", "models"]) == 1
+    assert main(["list", "datasets"]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     log = Path(said.strip().rsplit(" ", 1)[1])

@@ -16,11 +16,13 @@ from pipeline.config import (
     Binary,
     Classes,
     Data,
+    Expectation,
     Experiment,
     Head,
     Model,
     OfficialSplit,
     Optimizer,
+    Ordinal,
     RandomSplit,
     Regression,
     Schedule,
@@ -42,6 +44,8 @@ targets = st.one_of(
     st.builds(Regression, words, loss=st.sampled_from(["mae", "mse", "huber"]), head=st.none() | heads),
     st.builds(Binary, words, label_smoothing=shares),
     st.builds(Classes, words, st.lists(words, min_size=2, max_size=4, unique=True).map(tuple), ordered=st.booleans()),
+    st.builds(Expectation, words, low=st.integers(-5, 5), high=st.integers(6, 120), sigma=shares, mean_weight=shares),
+    st.builds(Ordinal, words, st.just(()) | st.just(("a", "b")), method=st.sampled_from(["coral", "corn"])),
 )
 data = st.builds(
     Data,

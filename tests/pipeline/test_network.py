@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.config import Binary, Convolution, Head, Model, Optimizer, Regression, Schedule
+from pipeline.config import Binary, Classes, Convolution, Head, Model, Optimizer, Regression, Schedule
 from pipeline.errors import RequestError
 from pipeline.network import build_network, hand_over, leaves
 from pipeline.objective import Trainer
@@ -47,6 +47,22 @@ def test_named_layers_train_and_others_keep_their_statistics() -> None:
     moved = changed(("head", "block_16", "Conv_1"))
     assert any("block_16" in path for path in moved)
     assert all(path.startswith(("age", "gender", "head")) or "block_16" in path or "Conv_1" in path for path in moved)
+
+
+def trainable(train: str | tuple[str, ...]) -> set[str]:
+    network = build_network(Model("mobilenetv2", weights="none", image_size=32), TARGETS, LABELS, train)
+    return {layer.name for layer in leaves(network) if layer.trainable_weights}
+
+
+def test_a_number_in_a_name_is_taken_whole() -> None:
+    names = trainable("block_1")
+    assert "block_1_expand" in names
+    assert not any(name.startswith("block_16") for name in names)
+
+
+def test_from_a_layer_on_takes_in_all_that_follows_and_the_head() -> None:
+    later = {*trainable("block_15"), *trainable("block_16"), *trainable("Conv_1"), *trainable("head")}
+    assert trainable("from:block_15") == later
 
 
 def test_everything_trains() -> None:
@@ -120,13 +136,53 @@ def test_cz4042_head_has_the_reports_parameters() -> None:
     head = Head(units=(1024, 512, 512), batch_norm=True)
     model = Model("mobilenetv2", weights="none", image_size=224, head=head)
     network = build_network(model, (Binary("gender"),), LABELS, "head")
-    assert sum(int(np.prod(w.shape)) for w in network.non_trainable_weights) == 2_264_640
+    assert counted(network.non_trainable_weights) == 2_264_640
 
 
 def test_cz4042_hassner_has_the_reports_parameters() -> None:
     head = Head(pool="flatten", units=(512, 512), dropout=(0.5, 0.5))
     network = build_network(Model("hassner", weights="none", image_size=224, head=head), (Binary("gender"),), LABELS)
     assert network.count_params() == 115_023_873
+
+
+UNIMIB_SMALL = Head(units=(512, 256, 32), activation="gelu")
+UNIMIB_LARGE = Head(units=(2048, 512, 128), activation="gelu")
+AI6126 = tuple(
+    Classes(f"category{i}", tuple(f"{i}_{k}" for k in range(count))) for i, count in enumerate((7, 3, 3, 4, 6, 3))
+)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "features", "head", "after_the_first"),
+    [
+        ("resnet18", 512, UNIMIB_SMALL, 131_328 + 8_224 + 33),
+        ("resnet50_v15", 2048, UNIMIB_LARGE, 1_049_088 + 65_664 + 129),
+    ],
+)
+def test_unimib_heads_have_the_reports_parameters(trunk: str, features: int, head: Head, after_the_first: int) -> None:
+    model = Model(trunk, weights="none", image_size=64, head=head)
+    network = build_network(model, (Regression("age", loss="mae", standardize=False),), LABELS, "head")
+    assert counted(network.trainable_weights) == (features + 1) * head.units[0] + after_the_first
+
+
+def test_ai6126_trains_the_reports_parameters() -> None:
+    """SE-ResNeXt50 frozen but for its last stage, head 512-128-26 with dropout: 17,242,394."""
+    head = Head(units=(512, 128), dropout=(0.5, 0.5))
+    model = Model("se_resnext50", weights="none", image_size=64, head=head)
+    network = build_network(model, AI6126, {target.name: np.zeros(1) for target in AI6126}, ("layer4", "head"))
+    assert counted(network.trainable_weights) == 17_242_394
+
+
+def test_an_activation_for_each_dense_layer() -> None:
+    """Group 91: Swin's 1000 outputs as they are, then three layers with GELU between them."""
+    head = Head(units=(1000, 512, 128), activation=("linear", "gelu", "gelu"))
+    network = build_network(Model("shared_trunk", weights="none", image_size=32, head=head), TARGETS, LABELS)
+    given = [network.get_layer(f"head_dense{i}").activation for i in (1, 2, 3)]
+    assert given == [keras.activations.linear, keras.activations.gelu, keras.activations.gelu]
+
+
+def counted(weights: list) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
 
 
 def test_a_branch_of_its_own_takes_the_place_of_the_shared_head() -> None:

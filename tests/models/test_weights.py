@@ -1,0 +1,116 @@
+"""Public checkpoints: converted they answer as their authors' networks do; what does not fit is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from models import build_trunk
+from pipeline.runs import Run
+from tests.golden.name_seeded import image_batch, state_dict
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SHAPES = json.loads((GOLDEN / "timm.json").read_text())
+
+
+def tensors(theirs: str) -> dict[str, np.ndarray]:
+    return state_dict(SHAPES[theirs]["tensors"])
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> dict[str, np.ndarray]:
+    return tensors("resnet18")
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "top"),
+    [
+        ("resnet18", "resnet18", "fc"),
+        ("resnet50_v15", "resnet50", "fc"),
+        ("se_resnext50", "seresnext50_32x4d", "fc"),
+        ("regnety_016", "regnety_016", "head.fc"),
+        ("swinv2_tiny", "swinv2_cr_tiny_224", "head.fc"),
+    ],
+)
+def test_converted_weights_answer_as_timm_does(name: str, theirs: str, top: str) -> None:
+    given = tensors(theirs)
+    trunk = build_trunk(name, 224, weights=given)
+    pooled = trunk.predict(image_batch().astype("float32"), verbose=0).mean((1, 2))
+    logits = pooled @ given[f"{top}.weight"].T + given[f"{top}.bias"]
+    with np.load(GOLDEN / "timm.npz") as golden:
+        for ours, answer in ((pooled, golden[f"{theirs}/pooled"]), (logits, golden[f"{theirs}/logits"])):
+            assert np.linalg.norm(ours - answer) <= 1e-4 * np.linalg.norm(answer)
+
+
+def same_weights(one: keras.Model, other: keras.Model) -> bool:
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    return all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_a_safetensors_file_is_read(resnet18: dict[str, np.ndarray], tmp_path: Path) -> None:
+    save_file(resnet18, tmp_path / "model.safetensors")
+    trunk = build_trunk("resnet18", 64, weights=str(tmp_path / "model.safetensors"))
+    assert same_weights(trunk, build_trunk("resnet18", 64, weights=resnet18))
+
+
+def test_torchvisions_names_of_a_regnet_are_known() -> None:
+    given = tensors("regnety_016")
+    renamed = {torchvision_name(name): values for name, values in given.items()}
+    assert len(renamed) == len(given)
+    assert same_weights(build_trunk("regnety_016", 64, weights=renamed), build_trunk("regnety_016", 64, weights=given))
+
+
+def torchvision_name(timm: str) -> str:
+    """s3.b2.conv1.bn.weight → trunk_output.block3.block3-1.f.a.1.weight, and so on."""
+    part = {"conv1": "f.a", "conv2": "f.b", "conv3": "f.c", "downsample": "proj"}
+    name = re.sub(r"^s(\d)\.b(\d+)", lambda m: f"trunk_output.block{m[1]}.block{m[1]}-{int(m[2]) - 1}", timm)
+    name = re.sub(r"(conv\d|downsample)\.(?=conv|bn)", lambda m: f"{part[m[1]]}.", name)
+    name = re.sub(r"\.conv\.(?=weight)", ".0.", re.sub(r"\.bn\.", ".1.", name))
+    return name.replace(".se.", ".f.se.").replace("head.fc", "fc")
+
+
+def test_the_trunk_of_a_run_is_taken_at_another_size(run: Run) -> None:
+    trunk = build_trunk("shared_trunk", 48, weights=str(run.path))
+    trained = keras.saving.load_model(run.model).get_layer("shared_trunk")
+    assert same_weights(trunk, trained)
+
+
+def test_a_run_of_another_network_is_refused(run: Run) -> None:
+    with pytest.raises(ValueError, match=r"model\.keras does not fit resnet18: without bn1/gamma"):
+        build_trunk("resnet18", 64, weights=str(run.path))
+
+
+def test_tensors_of_another_network_are_named_with_their_shapes(resnet18: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.weight is \[64, 64, 3, 3\], expected \[64, 64, 1, 1\]"):
+        build_trunk("resnet50_v15", 64, weights=resnet18)
+
+
+def test_a_deeper_network_does_not_pass_for_a_shallower_one(resnet18: dict[str, np.ndarray]) -> None:
+    deeper = resnet18 | {"layer4.2.conv1.weight": np.zeros((512, 512, 3, 3), "float32")}
+    with pytest.raises(ValueError, match=r"with the unknown layer4\.2\.conv1\.weight"):
+        build_trunk("resnet18", 64, weights=deeper)
+
+
+def test_a_missing_tensor_is_named(resnet18: dict[str, np.ndarray]) -> None:
+    without = {name: values for name, values in resnet18.items() if name != "bn1.running_var"}
+    with pytest.raises(ValueError, match=r"mapping does not fit resnet18: without bn1\.running_var$"):
+        build_trunk("resnet18", 64, weights=without)
+
+
+@pytest.mark.parametrize("name", ["damaged.safetensors", "damaged.keras", "damaged.weights.h5"])
+def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"rubbish" * 9)
+    with pytest.raises(ValueError, match=name):
+        build_trunk("shared_trunk", 32, weights=tmp_path / name)
+
+
+def test_a_pickle_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "model.pth").write_bytes(b"rubbish")
+    with pytest.raises(ValueError, match=r"model\.pth is of another kind.*\.safetensors"):
+        build_trunk("resnet18", 64, weights=tmp_path / "model.pth")
