@@ -52,7 +52,7 @@ export: $(READY)  ## RUN=runs/... [ARGS=]
 test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow" for those
 	$(BIN)python -m pytest $(ARGS)
 
-bench: $(READY)-tests  ## speed beside the alternatives; ARGS=--quick
+bench: $(READY)-tests  ## speed beside the alternatives; ARGS="--quick --only loading"
 	$(BIN)python -m tests.bench $(ARGS)
 
 lint: $(READY)-tests  ## ruff and the import contract

@@ -26,10 +26,9 @@ def convolutions(features: keras.KerasTensor, blocks: Sequence[Mapping[str, obje
     return x
 
 
-def pooled(features: keras.KerasTensor, pool: str, batch_norm: bool, name: str) -> keras.KerasTensor:
-    """[N, h, w, C] → [N, C] (average, max) or [N, h·w·C] (flatten), normalised if asked for."""
-    x = _POOLING[pool](name=f"{name}_pool")(features)
-    return layers.BatchNormalization(name=f"{name}_pool_norm")(x) if batch_norm else x
+def pooled(features: keras.KerasTensor, pool: str, name: str) -> keras.KerasTensor:
+    """[N, h, w, C] → [N, C] (average, max) or [N, h·w·C] (flatten)."""
+    return _POOLING[pool](name=name)(features)
 
 
 def dense(

@@ -147,6 +147,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     for name, kind in EXPERIMENT_OPTIONS.items():
         command.add_argument(_option(name), type=kind, help=texts[name])
     command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
+    command.add_argument("--devices", choices=("one", "all"), default="one", help="all: they share each batch")
     command.add_argument("--track", choices=("wandb", "tensorboard"), help="follow the run there too")
     command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
     command.epilog = "Every other field has its long name, such as --stages.0.optimizer.name sgd: see --fields."
@@ -178,12 +179,14 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     resumed = _opened(chosen.resume) if chosen.resume else None
     experiment = _more_epochs(resumed, chosen, rest) if resumed else configure(chosen, rest)
     import_tensorflow()
-    from pipeline import evaluate, export, train
+    from pipeline import evaluate, export, parallel, train
     from pipeline.report import table
     from pipeline.tracking import tracker
 
     follower = tracker(chosen.track)
-    run = train(experiment, chosen.runs, resumed, follower)
+    run = train(experiment, chosen.runs, resumed, follower, chosen.devices)
+    if not parallel.leads():
+        return run.path  # of several processes the first goes on alone
     export(run)
     try:
         print(table(evaluate(run)), file=sys.stderr)
@@ -219,7 +222,7 @@ def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
         experiment = _with_short_options(experiment, chosen)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs", "resume", "track")]
+    short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs", "resume", "track", "devices")]
     return _overridden(experiment, chosen, rest, lambda it: _taught(datasets.resolve(it), chosen), short, "train")
 
 

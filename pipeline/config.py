@@ -482,6 +482,9 @@ class Stage:
     keep: the epoch that is handed on: `val_loss`, another column of history.csv such as `val_gender_accuracy`, or
     `last`.
     early_stopping: stop after so many epochs in a row without a better `keep`.
+
+    views: a frozen trunk is run once on so many augmented views of each picture, the first epochs' own, and later
+    epochs meet them again in turn; 0: in every epoch, on new ones. Without augmentation it is run once in any case.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -494,10 +497,17 @@ class Stage:
     augment: Augment = Augment()
     keep: str = "val_loss"
     early_stopping: int | None = None
+    views: int = 0
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _check(
+            self.views == 0 or (self.views > 0 and self.augment != Augment()),
+            "views",
+            "0, or above 0 with an augmentation that makes views differ",
+            self.views,
+        )
         _check(
             self.early_stopping is None or self.early_stopping >= 1,
             "early_stopping",
@@ -531,7 +541,9 @@ class Experiment:
     """A model, what it predicts, and the stages that hand their weights on.
 
     targets: empty means every target that the last stage's dataset declares. precision and xla `auto`: mixed_bfloat16
-    and on for a GPU, float32 and off for a CPU.
+    and on for a GPU, float32 and off for a CPU. augment_on: where training pictures are changed, by OpenCV on the `cpu`
+    or within the training step on the `device` (the same pictures, but for a grey level here and there); `auto`: on the
+    device if that is a GPU.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -542,6 +554,7 @@ class Experiment:
     seed: int = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     xla: Literal["auto", "on", "off"] = "auto"
+    augment_on: Literal["auto", "cpu", "device"] = "auto"
     cache: Cache = Cache()
 
     def __post_init__(self) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import psutil
 import tensorflow as tf
 
 from pipeline import manifests
-from pipeline.augment import augment
+from pipeline.augment import augment, for_device
 from pipeline.canvas import UNREADABLE, canvas, read, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
 from pipeline.progress import track
+from pipeline.store import OnDisk, room_for
 
 _CORES = os.cpu_count()
 MOST_REJECTED = 0.05  # of a split; beyond that something is wrong with the folder, not with a picture
@@ -27,7 +27,8 @@ _SHOWN = 10
 
 @dataclass
 class Canvases:
-    """The canvases of some rows of a manifest, and what could not be read.
+    """The canvases of some rows of a manifest, and what could not be read. `features` puts a trunk's answers in their
+    place: float32 of any shape where pictures are said here.
 
     rows: the manifest's rows that have a canvas, in its order; canvas i belongs to row i. rejected: path and reason.
     kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for.
@@ -38,7 +39,7 @@ class Canvases:
     margin: float
     kept: str
     rejected: pd.DataFrame
-    _store: np.ndarray | None = field(repr=False, default=None)
+    _store: np.ndarray | OnDisk | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,9 +53,9 @@ class Canvases:
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
         if self._store is None:
             return _made(numbers, self.rows, self.size, self.margin).batch(batch_size, drop_remainder=drop_remainder)
+        shape, kind = (None, *self._store.shape[1:]), self._store.dtype
         return numbers.batch(batch_size, drop_remainder=drop_remainder).map(
-            lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], (None, self.size, self.size, 3))),
-            num_parallel_calls=_CORES,
+            lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], shape, kind)), num_parallel_calls=_CORES
         )
 
 
@@ -66,7 +67,7 @@ def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, wh
     Raises WorkError when more than 5 % of the pictures (and more than five) cannot be read, with the first ten and
     their reasons.
     """
-    store, kept = _room_for(len(rows), size, cache)
+    store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
     stream = _made(tf.data.Dataset.range(len(rows)), rows, size, margin)
     read_ones = np.zeros(len(rows), bool)
     decoded = track(_ahead(stream.ignore_errors()).as_numpy_iterator(), f"reading {what}", len(rows))
@@ -78,7 +79,7 @@ def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, wh
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
         raise WorkError(_too_many(rejected, len(rows), what))
     rows = rows[read_ones].reset_index(drop=True)
-    return Canvases(rows, size, margin, kept, rejected, store if store is None else store[: len(rows)])
+    return Canvases(rows, size, margin, kept, rejected, store)
 
 
 def training(
@@ -89,25 +90,26 @@ def training(
     how: Augment,
     seed: int,
     epoch: int,
+    augment_on: Literal["cpu", "device"] = "cpu",
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """One epoch: ({"image": uint8 [B, S, S, 3]}, {target: label}, {target: weight}), shuffled and augmented.
 
     Order and changes depend on (seed, epoch) and the rows alone. An incomplete last batch is left out (its rows differ
-    from epoch to epoch) unless it is the only one.
+    from epoch to epoch) unless it is the only one. With augment_on `device` the pictures are unchanged, and beside
+    `image` are the matrices by which the training step changes them: `warp` [B, 2, 3] and `colour` [B, 3, 4].
+    part: (0, 2) is the first half of each batch; a batch must divide evenly.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(canvases))
-
-    def changed(numbers: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-        return np.stack([augment(p, how, (seed, epoch, n)) for n, p in zip(numbers, pictures, strict=True)])
-
-    stream = canvases.batches(order, batch_size, drop_remainder=len(canvases) >= batch_size)
-    if how != Augment():
-        shape = (None, canvases.size, canvases.size, 3)
-        stream = stream.map(lambda i, p: (i, _numpy(changed, [i, p], shape)), num_parallel_calls=_CORES)
+    order, batch_size = _part(order, batch_size, *part)
+    stream = canvases.batches(order, batch_size, drop_remainder=len(order) >= batch_size)
+    on_device = augment_on == "device" and how != Augment()
+    if not on_device:
+        stream = _augmented(stream, canvases.size, how, seed, epoch)
     return _ahead(
         stream.map(
             lambda i, p: (
-                {"image": p},
+                {"image": p} | (_matrices(i, canvases.size, how, seed, epoch) if on_device else {}),
                 {name: tf.gather(values, i) for name, values in labels.items()},
                 {name: tf.gather(values, i) for name, values in weights.items()},
             )
@@ -115,10 +117,61 @@ def training(
     )
 
 
+def pictures(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(row number, canvas uint8 [S, S, 3]) in the rows' order, changed as `training` changes them in that epoch."""
+    stream = _augmented(canvases.batches(np.arange(len(canvases)), 64), canvases.size, how, seed, epoch)
+    for numbers, batch in _ahead(stream).as_numpy_iterator():
+        yield from zip(numbers, batch, strict=True)
+
+
 def judging(canvases: Canvases, batch_size: int = 64) -> tf.data.Dataset:
     """{"image": uint8 [B, S, S, 3]} of every row, in the rows' order, unchanged."""
     stream = canvases.batches(np.arange(len(canvases)), batch_size)
     return _ahead(stream.map(lambda _, pictures: {"image": pictures}))
+
+
+def watched(stream: tf.data.Dataset, arrived: Callable[[], None]) -> tf.data.Dataset:
+    """The stream, calling `arrived` whenever a batch has come to who asked for it."""
+
+    def tell() -> np.int32:
+        arrived()
+        return np.int32(0)
+
+    def passed_on(*batch: Any) -> Any:
+        with tf.control_dependencies([tf.numpy_function(tell, [], tf.int32)]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    return stream.map(passed_on)
+
+
+def _part(order: np.ndarray, batch_size: int, number: int, count: int) -> tuple[np.ndarray, int]:
+    """Row numbers and batch size of one of `count` equal parts of every whole batch."""
+    if count == 1:
+        return order, batch_size
+    batches = order[: len(order) // batch_size * batch_size].reshape(-1, count, batch_size // count)
+    return batches[:, number].ravel(), batch_size // count
+
+
+def _augmented(stream: tf.data.Dataset, size: int, how: Augment, seed: int, epoch: int) -> tf.data.Dataset:
+    """The batches of `Canvases.batches`, each canvas changed as (seed, epoch, row number) has it."""
+
+    def changed(numbers: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+        return np.stack([augment(p, how, (seed, epoch, n)) for n, p in zip(numbers, pictures, strict=True)])
+
+    if how == Augment():
+        return stream
+    shape = (None, size, size, 3)
+    return stream.map(lambda i, p: (i, _numpy(changed, [i, p], shape)), num_parallel_calls=_CORES)
+
+
+def _matrices(numbers: tf.Tensor, size: int, how: Augment, seed: int, epoch: int) -> dict[str, tf.Tensor]:
+    """What the training step changes the canvases of some rows by, as (seed, epoch, row number) has it."""
+
+    def drawn(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return for_device(how, size, [(seed, epoch, n) for n in numbers])
+
+    warps, colours = tf.numpy_function(drawn, [numbers], (np.float32, np.float32), stateful=False)
+    return {"warp": tf.ensure_shape(warps, (None, 2, 3)), "colour": tf.ensure_shape(colours, (None, 3, 4))}
 
 
 def _ahead(stream: tf.data.Dataset) -> tf.data.Dataset:
@@ -130,16 +183,6 @@ def _ahead(stream: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return stream.prefetch(2).with_options(options)
-
-
-def _room_for(count: int, size: int, cache: Cache) -> tuple[np.ndarray | None, str]:
-    """An array for so many canvases in memory, else in a file that vanishes with the process, else none."""
-    shape, needed = (count, size, size, 3), count * size * size * 3
-    if needed <= cache.memory * psutil.virtual_memory().total:
-        return np.empty(shape, np.uint8), "memory"
-    if needed <= cache.disk * shutil.disk_usage(tempfile.gettempdir()).free:
-        return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape), "disk"
-    return None, "nowhere"
 
 
 def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -170,9 +213,11 @@ def _read(path: bytes) -> tuple[bytes, np.int32]:
     return content, np.int32(orientation)
 
 
-def _numpy(function: object, arguments: list[tf.Tensor], shape: tuple[int | None, ...]) -> tf.Tensor:
+def _numpy(
+    function: object, arguments: list[tf.Tensor], shape: tuple[int | None, ...], kind: type = np.uint8
+) -> tf.Tensor:
     # stateful=False: otherwise determinism would make every map serial
-    return tf.ensure_shape(tf.numpy_function(function, arguments, tf.uint8, stateful=False), shape)
+    return tf.ensure_shape(tf.numpy_function(function, arguments, kind, stateful=False), shape)
 
 
 def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:

@@ -10,15 +10,21 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from pipeline import parallel
 from pipeline.config import Experiment
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "opencv-python", "opencv-python-headless")
 
 
 def set_up(experiment: Experiment) -> None:
-    """Seeds, determinism and precision of this process."""
+    """Seeds, determinism and precision of this process.
+
+    Keras on TensorFlow leaves XLA out where operations must be deterministic: with it, two runs of a seed may differ in
+    their last bits.
+    """
     keras.utils.set_random_seed(experiment.seed)
-    tf.config.experimental.enable_op_determinism()
+    if keras.backend.backend() != "tensorflow" or not uses_xla(experiment):
+        tf.config.experimental.enable_op_determinism()
     keras.mixed_precision.set_global_policy(precision(experiment))
 
 
@@ -30,8 +36,22 @@ def precision(experiment: Experiment) -> str:
 
 
 def uses_xla(experiment: Experiment) -> bool:
-    """Whether the training step is compiled by XLA; on a CPU it makes MobileNetV2's several times slower."""
+    """Whether the training step is compiled by XLA; on a CPU it makes MobileNetV2's several times slower.
+
+    JAX has no other compiler. TensorFlow cannot compile a step of several devices.
+    """
+    if keras.backend.backend() == "jax":
+        return experiment.xla != "off"
+    if parallel.replicas() > 1:
+        return False
     return experiment.xla == "on" or (experiment.xla == "auto" and _has_gpu())
+
+
+def augments_on(experiment: Experiment) -> str:
+    """`cpu` or `device`: where training pictures are changed."""
+    if experiment.augment_on != "auto":
+        return experiment.augment_on
+    return "device" if _has_gpu() else "cpu"
 
 
 def environment(experiment: Experiment) -> dict[str, object]:
@@ -43,6 +63,7 @@ def environment(experiment: Experiment) -> dict[str, object]:
         "device": [f"{d.device_type} {_model(d)}".strip() for d in tf.config.list_physical_devices()],
         "precision": precision(experiment),
         "xla": uses_xla(experiment),
+        "augment_on": augments_on(experiment),
         "seed": experiment.seed,
     }
 

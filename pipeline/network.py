@@ -106,15 +106,25 @@ def _outputs(
     features: keras.KerasTensor, shared: Head, wanted: Sequence[Target], labels: Mapping[str, np.ndarray]
 ) -> dict[str, keras.KerasTensor]:
     """Each target's last layer, on the shared head or on a branch of its own."""
+    pooled = {}  # once for all heads: what they read of a frozen trunk is then one vector
     if any(target.head is None for target in wanted):
-        common = _headed(features, shared, HEAD)
-    tops = {t.name: common if t.head is None else _headed(features, t.head, t.name) for t in wanted}
+        common = _headed(features, shared, HEAD, pooled)
+    tops = {t.name: common if t.head is None else _headed(features, t.head, t.name, pooled) for t in wanted}
     return {target.name: targets.of(target).output(tops[target.name], labels[target.name]) for target in wanted}
 
 
-def _headed(features: keras.KerasTensor, head: Head, name: str) -> keras.KerasTensor:
-    x = heads.convolutions(features, [asdict(block) for block in head.convolutions], name)
-    x = heads.pooled(x, head.pool, head.batch_norm, name)
+def _headed(
+    features: keras.KerasTensor, head: Head, name: str, pooled: dict[str, keras.KerasTensor]
+) -> keras.KerasTensor:
+    if head.convolutions:
+        x = heads.convolutions(features, [asdict(block) for block in head.convolutions], name)
+        x = heads.pooled(x, head.pool, f"{name}_pool")
+    else:
+        if head.pool not in pooled:
+            pooled[head.pool] = heads.pooled(features, head.pool, f"pool_{head.pool}")
+        x = pooled[head.pool]
+    if head.batch_norm:
+        x = keras.layers.BatchNormalization(name=f"{name}_pool_norm")(x)
     return heads.dense(x, head.units, name, head.activation, head.batch_norm, head.dropout, head.l2)
 
 

@@ -12,35 +12,45 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipeline import inputs, metrics, targets
+from pipeline import inputs, metrics, parallel, targets
+from pipeline.augment import apply_on_device
 from pipeline.config import Target
 
 
 class Trainer(keras.Model):
     """A network with its objective: Σ weight · (mean loss over the rows whose label is known) + penalties.
 
+    Where several devices share a batch, each computes its part of that sum: of means over the rows of all of them.
+
     Logs `loss` (all of it), `penalty`, and for each target `<name>_loss` and `<name>_<metric>`, means over the known
     rows of the epoch.
+
+    Where a batch brings matrices beside its pictures, they change the pictures first, here and not in the network,
+    which is saved and judged without them; what lies outside a picture is then `fill`.
     """
 
-    def __init__(self, network: keras.Model, wanted: Sequence[Target]) -> None:
-        super().__init__()
+    def __init__(self, network: keras.Model, wanted: Sequence[Target], fill: str | int = "reflect") -> None:
+        super().__init__(autocast=False)  # under mixed precision, places of pixels must not come in 16 bits
         self.network = network
+        self.fill = fill
         self.kinds = [targets.of(target) for target in wanted]
         names = [name for kind in self.kinds for name in (f"{kind.name}_loss", f"{kind.name}_{kind.metric}")]
         self.means = {name: keras.metrics.Mean(name=name) for name in ("penalty", *names)}
 
     def call(self, x: Any, training: bool | None = None) -> Any:
+        if "warp" in x:
+            x = {"image": apply_on_device(x["image"], x["warp"], x["colour"], self.fill)}
         return self.network(x, training=training)
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True) -> Any:
-        total = sum(self.network.losses)
-        self.means["penalty"].update_state(total)
+        penalty = sum(self.network.losses)
+        self.means["penalty"].update_state(penalty)
+        total = penalty / parallel.replicas()
         for kind in self.kinds:
             values = kind.losses(y[kind.name], y_pred[kind.name], self.network)
             weights = sample_weight[kind.name] * kind.row_weights(y[kind.name])
-            mean = weighted_mean(values, weights)
-            self.means[f"{kind.name}_loss"].update_state(mean, ops.sum(weights))
+            self.means[f"{kind.name}_loss"].update_state(values, weights)
+            mean = ops.divide_no_nan(ops.sum(values * weights), parallel.summed(ops.sum(weights)))
             total += kind.target.weight * mean
         return total
 

@@ -48,21 +48,31 @@ def duration(seconds: float) -> str:
 
 
 class EpochBar:
-    """The bar of one epoch: steps, images/s, time left and the running loss."""
+    """The bar of one epoch: steps, images/s, time left and the running loss. `waited`: seconds that steps waited for
+    their batch (on an accelerator, which works behind Python's back, at most), the first one of an epoch that compiles
+    left out."""
 
-    def __init__(self, what: str, steps: int, batch_size: int) -> None:
-        self.progress, self.batch_size = bar(), batch_size
+    def __init__(self, what: str, steps: int, batch_size: int, compiles: bool) -> None:
+        self.progress, self.batch_size, self.compiles = bar(), batch_size, compiles
         self.task = self.progress.add_task(what, total=steps, note="")
+        self.waited = 0.0
 
     def __enter__(self) -> Self:
         self.progress.start()
         self.began = time.perf_counter()
+        self.ready = None if self.compiles else self.began
         return self
 
     def __exit__(self, *problem: object) -> None:
         self.progress.stop()
 
+    def arrived(self) -> None:
+        """A batch has come."""
+        if self.ready is not None:
+            self.waited += time.perf_counter() - self.ready
+
     def step(self, batch: int, logs: dict[str, Any]) -> None:
         """A Keras `on_train_batch_end`."""
+        self.ready = time.perf_counter()
         speed = (batch + 1) * self.batch_size / (time.perf_counter() - self.began)
         self.progress.update(self.task, completed=batch + 1, note=f"{speed:.0f} images/s  loss {logs['loss']:.4g}")

@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 import models
-from pipeline import checkpoints, datasets, inputs, machine, manifests, metrics, runs, targets
+from pipeline import checkpoints, datasets, features, inputs, machine, manifests, metrics, parallel, runs, targets
 from pipeline.checkpoints import Progress, Row
-from pipeline.config import Experiment, Stage, Target
+from pipeline.config import Augment, Experiment, Stage, Target
 from pipeline.errors import RequestError, WorkError, unknown
 from pipeline.network import build_network, hand_over, leaves, reseed
 from pipeline.objective import Judged, Trainer, judge
+from pipeline.parallel import Devices
 from pipeline.progress import EpochBar, duration
 from pipeline.runs import Run
 from pipeline.schedules import make_optimizer
@@ -28,6 +29,14 @@ from pipeline.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
+WAITING = 0.1  # share of a stage's time that steps may wait for their batches before a warning says so
+WORTH_SAYING = 2.0  # seconds of waiting, below which nobody would mind
+_CURES = {  # by where canvases are kept
+    "memory": "augment less, or use a machine with more cores for each accelerator",
+    "disk": "keep canvases in memory (--cache.memory, a smaller --image-size), or augment less",
+    "features": "take a larger --batch-size",
+    "nowhere": "they are decoded in every epoch; keep them (--cache.memory, --cache.disk, a smaller --image-size)",
+}
 TRAIN_OVER_FORWARD = 4  # a training step's time over a prediction's; from 3.5 to 4.5 were seen on CPUs
 
 
@@ -36,37 +45,51 @@ def train(
     runs_folder: str | Path = runs.RUNS,
     resume: Run | None = None,
     tracker: Tracker | None = None,
+    devices: str = "one",
 ) -> Run:
     """Fit an experiment and answer its run: experiment.json, history.csv, model.keras, environment.json, rejected.csv.
 
     Test rows are not read. resume: go on with this run, which was stopped, or with more epochs in its last stage; it
     ends with the same weights as if it had never been stopped. tracker: is told when the run begins, and every epoch.
+    devices: `one`, or `all` (`parallel.use`), which share each batch and write one run.
 
     Raises RequestError for an experiment that cannot be run as it stands (data that are not there, weights that do not
     fit, a target without labels), WorkError when too many pictures cannot be read or the loss is no longer a number.
     """
+    used = parallel.use(devices)  # first of all: the processes meet before anything is computed
     experiment = settle(experiment)
-    machine.set_up(experiment)
+    with used.at_work():
+        machine.set_up(experiment)
+        used.check(experiment)
+        return _train(experiment, runs_folder, resume, tracker if tracker and used.leads else Tracker(), used)
+
+
+def _train(
+    experiment: Experiment, runs_folder: str | Path, resume: Run | None, tracker: Tracker, devices: Devices
+) -> Run:
     tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
     _check_learnable(experiment, tables)
     if not (tables[experiment.stages[-1].name]["split"] == "test").any():
         log.warning("there are no test rows: the run cannot be judged on rows that chose nothing")
     progress = checkpoints.read(resume) if resume else Progress()
-    tracker = tracker or Tracker()
     run, network = resume, None
-    if resume:
+    if resume and devices.leads:
         runs.reopen(resume, experiment)
         tracker.begin(resume)
     for number in range(progress.stage, len(experiment.stages)):
         stage = experiment.stages[number]
         progress.begin(number)
-        at_work = StageRun(experiment, stage, tables[stage.name], network, progress)
+        at_work = StageRun(experiment, stage, tables[stage.name], network, progress, devices)
         if run is None:  # not before pictures and weights were found to be there
-            run = runs.create(experiment, runs_folder)
+            created = str(runs.create(experiment, runs_folder).path) if devices.leads else None
+            run = Run(Path(devices.first_says(created)))
             tracker.begin(run)
-        runs.add_rejected(run, at_work.rejected)
+        if devices.leads:
+            runs.add_rejected(run, at_work.rejected)
         try:
             for row in at_work.epochs():
+                if not devices.leads:
+                    continue
                 checkpoints.write(run, progress)
                 runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
                 tracker.epoch(len(progress.history), row)
@@ -74,9 +97,11 @@ def train(
             log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
             raise
         network = at_work.network
-    with runs.written(run.path / "model.keras") as temporary:
-        network.save(temporary)
-    runs.write_json(run.path / "environment.json", machine.environment(experiment) | {"stages": progress.notes})
+    if devices.leads:
+        with runs.written(run.path / "model.keras") as temporary:
+            network.save(temporary)
+        used = {"devices": devices.count, "processes": devices.processes, "stages": progress.notes}
+        runs.write_json(run.path / "environment.json", machine.environment(experiment) | used)
     return run
 
 
@@ -96,18 +121,29 @@ class StageRun:
     """One stage at work: its canvases, its network, and `epochs()`, which trains on from where `progress` stands."""
 
     def __init__(
-        self, experiment: Experiment, stage: Stage, table: pd.DataFrame, before: keras.Model | None, progress: Progress
+        self,
+        experiment: Experiment,
+        stage: Stage,
+        table: pd.DataFrame,
+        before: keras.Model | None,
+        progress: Progress,
+        devices: Devices = parallel.ONE,
     ) -> None:
-        self.experiment, self.stage, self.progress = experiment, stage, progress
+        self.experiment, self.stage, self.progress, self.devices = experiment, stage, progress, devices
         self.manifest = manifests.fingerprint(table)
         self.train, self.val = (self._canvases(table, split) for split in ("train", "val"))
+        devices.agree("the pictures that can be read", [manifests.fingerprint(c.rows) for c in (self.train, self.val)])
         encoded = {t.name: targets.of(t).encode(self.train.rows[t.name]) for t in experiment.targets}
         self.labels = {name: labels for name, (labels, _) in encoded.items()}
         self.known = {name: known for name, (_, known) in encoded.items()}
         self.network = self._network(before)
+        self.learner, self.augment, self.shown = self.network, stage.augment, [self.train]
+        self._run_a_frozen_trunk_once()
+        devices.agree("what is trained", self.learner is self.network)
         self.batch_size = min(stage.batch_size, len(self.train))
+        devices.check_batch(stage.name, self.batch_size)
         self.steps = len(self.train) // self.batch_size
-        self.trainer = Trainer(self.network, experiment.targets)
+        self.trainer = Trainer(self.learner, experiment.targets, self.augment.fill)
         optimizer = make_optimizer(stage.optimizer, self.steps * stage.epochs, self.steps)
         self.trainer.compile(optimizer=optimizer, jit_compile=machine.uses_xla(experiment))
 
@@ -140,8 +176,7 @@ class StageRun:
         )
 
     def _restore(self) -> None:
-        """Network and optimizer as they were after the last epoch that was done."""
-        self.network.set_weights(self.progress.weights)
+        """The optimizer as it was after the last epoch that was done; the network is since it was built."""
         optimizer = self.trainer.optimizer
         optimizer.build(self.trainer.trainable_variables)
         for variable, value in zip(optimizer.variables, self.progress.optimizer, strict=True):
@@ -162,18 +197,53 @@ class StageRun:
         if before is not None:
             for name in hand_over(before, network):
                 log.info(f"stage {self.stage.name}: layer {name} starts new")
+        if self.progress.epoch:
+            network.set_weights(self.progress.weights)
         return network
+
+    def _run_a_frozen_trunk_once(self) -> None:
+        """What a frozen trunk answers takes the place of the pictures, where they are the same in every epoch or the
+        stage asks for a number of views; `learner` is then what of the network follows the trunk, `shown` its pictures
+        in one epoch after another."""
+        stage, model, cache = self.stage, self.experiment.model, self.experiment.cache
+        frozen = not self.network.get_layer(model.name).trainable_weights
+        if stage.views and not frozen:
+            raise RequestError(f"stage {stage.name}: views are for a frozen trunk, but it trains {stage.train}")
+        if not frozen or (self.augment != Augment() and not stage.views):
+            return
+        trunk, learner = features.split(self.network, model.name)
+        val = features.answered(trunk, self.val, cache, "val")
+        shown = [
+            features.answered(trunk, self.train, cache, "train", stage.augment, self.experiment.seed, view)
+            for view in range(max(stage.views, 1))
+        ]
+        if val is None or None in shown:
+            log.info("  no room to keep what the trunk answers (cache memory and disk): it runs in every epoch")
+            return
+        self.learner, self.augment, self.shown, self.val = learner, Augment(), shown, val
 
     def _epoch(self, epoch: int) -> Row:
         began = time.perf_counter()
         reseed(self.network, (self.experiment.seed, epoch))
+        shown = self.shown[epoch % len(self.shown)]
         stream = inputs.training(
-            self.train, self.labels, self.known, self.batch_size, self.stage.augment, self.experiment.seed, epoch
+            shown,
+            self.labels,
+            self.known,
+            self.batch_size,
+            self.augment,
+            self.experiment.seed,
+            epoch,
+            augment_on=machine.augments_on(self.experiment),
+            part=self.devices.part,
         )
-        with EpochBar(f"{self.stage.name} {epoch + 1}/{self.stage.epochs}", self.steps, self.batch_size) as bar:
+        what, compiles = f"{self.stage.name} {epoch + 1}/{self.stage.epochs}", self.trainer.train_function is None
+        with EpochBar(what, self.steps, self.batch_size, compiles) as bar:
+            stream = inputs.watched(stream, bar.arrived)
             callback = keras.callbacks.LambdaCallback(on_train_batch_end=bar.step)
             callback.async_safe = True  # the next step need not wait until the bar has been drawn
-            logs = self.trainer.fit(stream, shuffle=False, verbose=0, callbacks=[callback]).history
+            with self.devices.sharing(leaves(self.network)):
+                logs = self.trainer.fit(stream, shuffle=False, verbose=0, callbacks=[callback]).history
         row = {"stage": self.stage.name, "epoch": epoch + 1}
         row |= {"learning_rate": float(self.trainer.optimizer.learning_rate)}
         row |= {name: values[-1] for name, values in logs.items()}
@@ -184,20 +254,26 @@ class StageRun:
                 f"rate than {self.stage.optimizer.learning_rate:g} may help"
             )
         if len(self.val):
-            row |= _val_columns(judge(self.network, self.experiment.targets, self.val))
-        self._note(time.perf_counter() - began)
+            row |= _val_columns(judge(self.learner, self.experiment.targets, self.val))
+        row = self.devices.first_says(row)  # lest a last bit make two processes keep another epoch
+        self._note(time.perf_counter() - began, bar.waited)
         self._tell(row)
         return row
 
-    def _note(self, seconds: float) -> None:
-        """What environment.json says of this stage: whole epochs' time, validation included."""
-        seconds += self.progress.notes.get(self.stage.name, {}).get("seconds", 0.0)
+    def _note(self, seconds: float, waited: float) -> None:
+        """What environment.json says of this stage: whole epochs' time, validation included, and how much of it steps
+        waited for their batches."""
+        before = self.progress.notes.get(self.stage.name, {})
+        seconds += before.get("seconds", 0.0)
+        waited += before.get("waited_seconds", 0.0)
         pictures = (self.progress.epoch + 1) * self.steps * self.batch_size
         self.progress.notes[self.stage.name] = {
             "manifest": self.manifest,
             "trainable_parameters": _count(self.network.trainable_weights),
             "trainable_layers": [layer.name for layer in leaves(self.network) if layer.trainable_weights],
+            "trunk_views_kept": 0 if self.learner is self.network else len(self.shown),
             "seconds": round(seconds, 2),
+            "waited_seconds": round(waited, 2),
             "images_per_second": round(pictures / seconds, 1),
         }
 
@@ -215,6 +291,8 @@ class StageRun:
         log.info(
             f"  {len(self.train)} training and {len(self.val)} validation rows{rejected}, canvases in {self.train.kept}"
         )
+        if self.learner is not self.network:
+            log.info(f"  the frozen trunk is run once for each picture; its answers are kept in {features.folder()}")
         trainable, all_of_them = _count(self.network.trainable_weights), _count(self.network.weights)
         log.info(f"  trains {stage.train}: {trainable:,} of {all_of_them:,} parameters")
         log.info(
@@ -225,18 +303,22 @@ class StageRun:
 
     def _estimate(self) -> float:
         """Seconds that the stage will take, from the speed of a prediction."""
-        some = {"image": np.zeros((64, *self.network.inputs[0].shape[1:]), np.uint8)}
-        self.network.predict(some, batch_size=64, verbose=0)
+        some = {"image": np.zeros((64, *self.learner.inputs[0].shape[1:]), np.uint8)}
+        self.learner.predict(some, batch_size=64, verbose=0)
         began = time.perf_counter()
-        self.network.predict(some, batch_size=64, verbose=0)
+        self.learner.predict(some, batch_size=64, verbose=0)
         forward = (time.perf_counter() - began) / 64
-        share = _count(self.network.trainable_weights) / max(_count(self.network.weights), 1)
+        share = _count(self.learner.trainable_weights) / max(_count(self.learner.weights), 1)
         training = len(self.train) * (1 + (TRAIN_OVER_FORWARD - 1) * share)
         return (self.stage.epochs - self.progress.epoch) * forward * (training + len(self.val))
 
     def _tell(self, row: Row) -> None:
         note = self.progress.notes[self.stage.name]
         left = note["seconds"] / row["epoch"] * (self.stage.epochs - row["epoch"])
+        waited, share = note["waited_seconds"], note["waited_seconds"] / note["seconds"]
+        if row["epoch"] == min(2, self.stage.epochs) and waited > WORTH_SAYING and share > WAITING:
+            cure = _CURES["features" if note["trunk_views_kept"] else self.train.kept]
+            log.warning(f"{share:.0%} of the time, steps waited for their pictures: {cure}")
         followed = [f"val_{kind.name}_{kind.metric}" for kind in map(targets.of, self.experiment.targets)]
         log.info(
             f"{self.stage.name} {row['epoch']}/{self.stage.epochs}  {note['images_per_second']:.0f} images/s  "

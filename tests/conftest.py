@@ -41,6 +41,13 @@ def write_picture(path: Path, seed: int = 0, size: int = 64) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def features_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features are kept here, and not in the user's cache folder."""
+    os.environ["FACET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    return Path(os.environ["FACET_CACHE"])
+
+
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a small drawn sample: 240 pictures."""

@@ -22,10 +22,11 @@ import cv2
 import matplotlib.cbook
 import numpy as np
 
+from tests.bench.measuring import Contenders, Row, Setting
+
 SIDE = 1024
 Box = tuple[float, float, float, float]  # x, y, width, height
 Found = dict[str, list[Box]]  # boxes by file name
-Measure = Callable[[], float]
 
 
 def main() -> None:
@@ -45,9 +46,14 @@ def main() -> None:
     print(f"ratio: {statistics.median(ours / plain for ours, plain in speeds):.2f}")
 
 
-def detection(
-    folder: Path, faces: Path | None, count: int, found: dict[str, Found] | None = None
-) -> dict[str, Measure]:
+def rows(setting: Setting) -> list[Row]:
+    """Finding faces."""
+    folder, count = setting.folder / "detection", setting.of(100, 8)
+    name = f"finding faces, {SIDE}²"
+    return [Row(name, lambda: detection(folder, None, count), "pictures/s", rounds=setting.of(3, 1))]
+
+
+def detection(folder: Path, faces: Path | None, count: int, found: dict[str, Found] | None = None) -> Contenders:
     """Measurements of pictures/s over `count` pictures drawn into `folder`; `found` takes each contender's boxes."""
     folder.mkdir(exist_ok=True)
     draw(folder, faces, count)

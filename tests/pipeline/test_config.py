@@ -134,3 +134,19 @@ def test_override_that_is_wrong_says_so_in_a_line(arguments: str, said: str) -> 
     with pytest.raises(RequestError, match=said.replace(".", r"\.")) as caught:
         parsing.override(resolve(load_experiment("mobilenetv2")), arguments.split())
     assert "\n" not in str(caught.value)
+
+
+CZ4042 = {  # dense layers, stages, rows of the last one's batches and its rate, as the report's tables have them
+    "mobilenetv2": ((1024, 512, 256), 1, 64, 1e-3),
+    "finetuned": ((1024, 512, 512), 2, 128, 1e-5),
+    "tuned": ((512, 512, 512), 1, 64, 5e-4),
+    "tuned_pretrained": ((512, 512, 512), 2, 64, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", CZ4042)
+def test_cz4042_says_what_the_report_says(name: str) -> None:
+    experiment = load_experiment(f"cz4042/{name}")
+    last = experiment.stages[-1]
+    found = (experiment.model.head.units, len(experiment.stages), last.batch_size, last.optimizer.learning_rate)
+    assert found == CZ4042[name]

@@ -86,3 +86,13 @@ def test_too_many_unreadable_pictures_stop_the_work(tmp_path: Path) -> None:
         Path(path).write_bytes(b"<html>not found</html>")
     with pytest.raises(WorkError, match=r"6 of 20 train pictures .*0\.jpg \(not a readable picture\)"):
         inputs.make_canvases(rows, 32, 0.4, Cache(), "train")
+
+
+def test_a_watched_stream_tells_of_every_batch_and_changes_none(tmp_path: Path) -> None:
+    canvases = inputs.make_canvases(rows_of(tmp_path, 12), 32, 0.4, Cache(), "test")
+    told = []
+    stream = inputs.training(canvases, {}, {}, 4, STILL, 0, 0)
+    watched = list(inputs.watched(stream, lambda: told.append(1)))
+    assert len(told) == len(watched) == 3
+    for (ours, *_), (plain, *_) in zip(watched, stream, strict=True):
+        assert np.array_equal(ours["image"], plain["image"])

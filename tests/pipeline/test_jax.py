@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ pytest.importorskip("jax", reason="JAX is an optional backend")
 
 
 def test_a_run_on_jax_answers_as_its_export_does(tiny: Experiment, tmp_path: Path) -> None:
-    (tmp_path / "tiny.json").write_text(parsing.to_json(with_stage(tiny, epochs=1)))
+    on_device = replace(with_stage(tiny, epochs=1), augment_on="device")  # the warp by JAX, too
+    (tmp_path / "tiny.json").write_text(parsing.to_json(on_device))
     program = [sys.executable, "-m", "pipeline", "train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]
     done = subprocess.run(program, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,149 @@
+"""What a frozen trunk answers, kept: it is run once for each picture, and the head is trained on its answers.
+
+They lie on disk by trunk (its code, weights, size and precision, and what of it is read) and, within, by picture (the
+very pixels of the canvas), so that every run, fold and trial that meets a picture again finds its answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import models
+from pipeline import inputs, runs
+from pipeline.config import Augment, Cache
+from pipeline.progress import track
+from pipeline.store import OnDisk, room_for
+
+log = logging.getLogger(__name__)
+
+_BATCH = 64
+_CHUNK = 4096  # pictures between two writes to disk: what an interruption may cost
+_POOLS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+_Known = dict[bytes, np.ndarray]  # a picture's hash → its features
+
+
+def folder() -> Path:
+    """Where features are kept: `FACET_CACHE`, else in the user's cache folder. It may be deleted at any time."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("FACET_CACHE") or Path(cache) / "facet") / "features"
+
+
+def split(network: keras.Model, trunk: str) -> tuple[keras.Model, keras.Model]:
+    """A network in two: image → what the heads read, and {"image": that} → the outputs. They share its layers.
+
+    The heads read the pooled vector where all of them begin with the same pooling, else the feature map.
+    """
+    readers = [layer for layer in network.layers if _reads(layer, network.get_layer(trunk))]
+    read = readers[0].output if len(readers) == 1 and isinstance(readers[0], _POOLS) else readers[0].input
+    read.name = "image"  # what every stream calls the input
+    return keras.Model({"image": network.inputs[0]}, read, name=trunk), keras.Model({"image": read}, network.output)
+
+
+def answered(
+    trunk: keras.Model,
+    canvases: inputs.Canvases,
+    cache: Cache,
+    what: str,
+    how: Augment = Augment(),  # noqa: B008  it is frozen
+    seed: int = 0,
+    view: int = 0,
+) -> inputs.Canvases | None:
+    """The trunk's answers, float32, in the place of the canvases: answer i belongs to row i. None if there is no room.
+
+    trunk: the first of `split`. how: the canvases are first changed as in epoch number `view` of a training with that
+    seed. Only pictures that were never met before go through the trunk.
+    """
+    store, kept = room_for((len(canvases), *trunk.output_shape[1:]), np.float32, cache)
+    if store is None:
+        return None
+    place = folder() / _key(trunk)
+    known = _read(place)
+    waiting: list[tuple[int, bytes, np.ndarray]] = []
+    fresh: _Known = {}
+    pictures = inputs.pictures(canvases, how, seed, view)
+    for number, picture in track(pictures, f"trunk on {what}", len(canvases)):
+        key = blake2b(picture.tobytes(), digest_size=16).digest()
+        if key in known:
+            store[number] = known[key]
+        else:
+            waiting.append((number, key, picture))
+        if len(waiting) == _BATCH:
+            fresh |= _answer(trunk, waiting, store)
+        if len(fresh) >= _CHUNK:
+            _write(place, fresh, cache)
+    if waiting:
+        fresh |= _answer(trunk, waiting, store)
+    if fresh:
+        _write(place, fresh, cache)
+    return replace(canvases, kept=kept, _store=store)
+
+
+def _answer(trunk: keras.Model, waiting: list[tuple[int, bytes, np.ndarray]], store: np.ndarray | OnDisk) -> _Known:
+    """Run the trunk on the pictures that wait; put what it answers into the store, and empty the list."""
+    numbers, keys, pictures = zip(*waiting, strict=True)
+    answers = np.asarray(trunk.predict_on_batch({"image": np.stack(pictures)}), np.float32)
+    answers = answers[: len(numbers)]  # of several devices on TensorFlow each answers all, one after the other
+    for number, answer in zip(numbers, answers, strict=True):
+        store[number] = answer
+    waiting.clear()
+    return dict(zip(keys, answers, strict=True))
+
+
+def _key(trunk: keras.Model) -> str:
+    """Of all that an answer depends on, beside the picture."""
+    hashed = blake2b(digest_size=16)
+    for path in sorted(Path(models.__file__).parent.glob("*.py")):
+        hashed.update(path.read_bytes())
+    hashed.update(repr((keras.version(), keras.mixed_precision.global_policy().name)).encode())
+    hashed.update(repr((trunk.input_shape, trunk.output_shape)).encode())
+    for weight in trunk.get_weights():
+        hashed.update(np.ascontiguousarray(weight))
+    return f"{trunk.name}-{hashed.hexdigest()}"
+
+
+def _read(place: Path) -> _Known:
+    """All that is kept of a trunk, by picture; features stay on disk until they are asked for."""
+    known: _Known = {}
+    for path in place.glob("*.keys.npy"):
+        try:
+            keys, features = (
+                np.load(path),
+                np.load(path.with_name(path.name.replace("keys", "features")), mmap_mode="r"),
+            )
+        except (OSError, ValueError) as error:
+            log.warning(f"features in {path} cannot be read ({error}): those pictures go through the trunk again")
+            continue
+        known |= {key.tobytes(): one for key, one in zip(keys, features, strict=True)}
+    return known
+
+
+def _write(place: Path, fresh: _Known, cache: Cache) -> None:
+    """Add features to the folder, and empty them; a folder that cannot hold them goes without."""
+    name, features = uuid.uuid4().hex, np.stack(list(fresh.values()))
+    keys = np.frombuffer(b"".join(fresh), np.dtype("V16"))
+    fresh.clear()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if features.nbytes > cache.disk * shutil.disk_usage(place).free:
+            return
+        for part, values in (("features", features), ("keys", keys)):  # keys last: they say that the features are there
+            with runs.written(place / f"{name}.{part}.npy") as temporary, temporary.open("wb") as file:
+                np.save(file, values)
+    except OSError as error:
+        log.warning(f"features cannot be kept in {place} ({error.strerror}): the next run makes them again")
+
+
+def _reads(layer: keras.Layer, trunk: keras.Model) -> bool:
+    """Whether a layer's input is what the trunk answers."""
+    return not isinstance(layer, keras.layers.InputLayer) and any(
+        tensor._keras_history.operation is trunk for tensor in keras.tree.flatten(layer.input)
+    )

@@ -1,0 +1,114 @@
+"""Training and evaluation beside the bare compiled step and the bare network on batches that are in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from pipeline import inputs, targets
+from pipeline.config import Binary, Cache, Model, Optimizer, Regression
+from pipeline.network import build_network
+from pipeline.objective import Trainer, judge
+from pipeline.schedules import make_optimizer
+from tests.bench.loading import BATCH, HOW, NOWHERE
+from tests.bench.measuring import Contenders, Row, Setting, speed, timed
+from tests.bench.pictures import drawn
+
+TARGETS = (Regression("age"), Binary("gender"))
+JUDGED = 64  # pictures in a batch of `judge`
+KEPT = Cache(memory=1.0)
+ON_A_GPU = (("mobilenetv2", 224), ("resnet50", 224), ("shared_trunk", 128))
+GPU_WAYS = (("float32", False), ("mixed_bfloat16", False), ("float32", True), ("mixed_bfloat16", True))
+
+
+def rows(setting: Setting) -> list[Row]:
+    """A training step and evaluation; where there is a GPU, what it makes of precision and XLA, fed from files."""
+    count, fed = BATCH * setting.of(20, 6), BATCH * setting.of(100, 10)
+    found = [
+        Row(
+            "training step, MobileNetV2 96²", lambda: steps(drawn(setting.folder, count, 256), "mobilenetv2", 96, KEPT)
+        ),
+        Row("evaluation, MobileNetV2 96²", lambda: evaluation(drawn(setting.folder, 2 * count, 256))),
+    ]
+    if not tf.config.list_physical_devices("GPU"):
+        return found
+    return found + [
+        Row(
+            f"GPU, from JPEG files, {name} {size}², {policy}{', XLA' * xla}",
+            lambda name=name, size=size, policy=policy, xla=xla: steps(
+                drawn(setting.folder, fed, 256), name, size, NOWHERE, policy, xla
+            ),
+        )
+        for name, size in ON_A_GPU
+        for policy, xla in GPU_WAYS
+    ]
+
+
+def steps(
+    manifest: pd.DataFrame, name: str, size: int, cache: Cache, policy: str = "float32", xla: bool = False
+) -> Contenders:
+    """The training loop with its feeding, beside the bare compiled step on one resident batch."""
+    canvases = inputs.make_canvases(manifest, size, 0.4, cache, "bench")
+    labels, known = encoded(manifest)
+    with precision(policy):
+        network = network_of(name, size, labels)
+        trainer = Trainer(network, TARGETS)
+    trainer.compile(make_optimizer(Optimizer("adam"), 100, 100), jit_compile=xla)
+
+    def stream() -> tf.data.Dataset:
+        return inputs.training(canvases, labels, known, BATCH, HOW, 0, 0)
+
+    batch = tf.nest.map_structure(tf.identity, next(iter(stream())))  # on the accelerator, where there is one
+    trainer.fit(stream().take(1), shuffle=False, verbose=0)
+
+    def bare() -> float:
+        done = (trainer.train_function(iter([batch])) for _ in range(len(canvases) // BATCH))
+        return speed(done, BATCH, finish=lambda: keras.ops.convert_to_numpy(network.weights[0]))
+
+    def epoch() -> float:  # with a callback after each step, as `train` has it for its progress bar
+        bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+        bar.async_safe = True
+        return len(canvases) / timed(lambda: trainer.fit(stream(), shuffle=False, verbose=0, callbacks=[bar]))
+
+    return {"train": epoch, "bare step on a resident batch": bare}
+
+
+def evaluation(manifest: pd.DataFrame) -> Contenders:
+    """`judge` with its feeding and its metrics, beside the network's answers for batches that are in memory."""
+    canvases = inputs.make_canvases(manifest, 96, 0.4, KEPT, "bench")
+    network = network_of("mobilenetv2", 96, encoded(manifest)[0])
+    resident = [{"image": pictures.numpy()} for _, pictures in canvases.batches(np.arange(len(canvases)), JUDGED)]
+    network.predict_on_batch(resident[0])
+    judge(network, TARGETS, canvases)
+    return {
+        "judge": lambda: len(canvases) / timed(lambda: judge(network, TARGETS, canvases)),
+        "predict_on_batch on resident batches": lambda: speed(map(network.predict_on_batch, resident), JUDGED),
+    }
+
+
+def network_of(name: str, size: int, labels: dict[str, np.ndarray], train: str = "all") -> keras.Model:
+    """A new network with both targets."""
+    known = {name: values[:, 0] for name, values in labels.items()}
+    return build_network(Model(name, weights="none", image_size=size), TARGETS, known, train)
+
+
+def encoded(manifest: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Labels, and which of them are known."""
+    pairs = {target.name: targets.of(target).encode(manifest[target.name]) for target in TARGETS}
+    return {name: labels for name, (labels, _) in pairs.items()}, {name: known for name, (_, known) in pairs.items()}
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made meanwhile compute in this precision."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)

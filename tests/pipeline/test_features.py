@@ -1,0 +1,144 @@
+"""A frozen trunk is run once for each picture, and nothing but the time differs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline import features, train
+from pipeline.config import Augment, Binary, Cache, Convolution, Experiment, Head, Model, Regression
+from pipeline.errors import RequestError
+from pipeline.network import build_network, load_network
+from pipeline.runs import Run
+from tests.conftest import with_stage
+
+NO_ROOM = Cache(memory=0.0, disk=0.0)
+LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FACET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def frozen(tiny: Experiment) -> Experiment:
+    """Only the head trains, without dropout, on pictures as they are."""
+    model = replace(tiny.model, head=Head(units=(16,)))
+    return with_stage(replace(tiny, model=model), train="head", augment=Augment(), epochs=3)
+
+
+def head_weights(run: Run) -> np.ndarray:
+    network = load_network(run)
+    trunk = network.get_layer("shared_trunk")
+    return np.concatenate([w.ravel() for layer in network.layers if layer is not trunk for w in layer.get_weights()])
+
+
+def views_kept(run: Run) -> int:
+    return json.loads((run.path / "environment.json").read_text())["stages"]["train"]["trunk_views_kept"]
+
+
+def relative(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
+
+
+def test_the_head_learns_the_same_as_with_the_trunk_in_the_loop(
+    frozen: Experiment, cache: Path, tmp_path: Path
+) -> None:
+    short = train(frozen, tmp_path / "runs")
+    long = train(replace(frozen, cache=NO_ROOM), tmp_path / "runs")
+    assert relative(head_weights(short), head_weights(long)) < 1e-3
+    assert views_kept(short) == 1
+    assert views_kept(long) == 0
+
+
+@pytest.mark.slow
+def test_views_are_the_first_epochs_own(frozen: Experiment, cache: Path, tmp_path: Path) -> None:
+    augmented = with_stage(frozen, augment=Augment(flip=0.5, rotation=20), epochs=2)
+    short = train(with_stage(augmented, views=2), tmp_path / "runs")
+    long = train(augmented, tmp_path / "runs")
+    assert relative(head_weights(short), head_weights(long)) < 1e-3
+    assert views_kept(short) == 2
+
+
+def test_augmentation_without_views_keeps_nothing(frozen: Experiment, cache: Path, tmp_path: Path) -> None:
+    train(with_stage(frozen, augment=Augment(flip=0.5), epochs=1), tmp_path / "runs")
+    assert not cache.exists()
+
+
+@pytest.mark.slow
+def test_another_run_finds_what_the_first_one_kept(
+    frozen: Experiment, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(frozen, tmp_path / "runs")
+    monkeypatch.setattr(keras.Model, "predict_on_batch", None)  # the trunk must not be run
+    again = train(frozen, tmp_path / "runs")
+    assert np.array_equal(head_weights(first), head_weights(again))
+
+
+@pytest.mark.slow
+def test_damaged_features_are_made_again(
+    frozen: Experiment, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = train(frozen, tmp_path / "runs")
+    for path in cache.rglob("*.features.npy"):
+        path.write_bytes(path.read_bytes()[:100])
+    again = train(frozen, tmp_path / "runs")
+    assert "cannot be read" in caplog.text
+    assert np.array_equal(head_weights(first), head_weights(again))
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_does_not_stop_a_run(
+    frozen: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FACET_CACHE", str(tmp_path / "file"))
+    train(with_stage(frozen, epochs=1), tmp_path / "runs")
+    assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_resumed_run_goes_on_with_the_same_features(frozen: Experiment, cache: Path, tmp_path: Path) -> None:
+    half = train(with_stage(frozen, epochs=2), tmp_path / "runs")
+    resumed = train(with_stage(frozen, epochs=3), tmp_path / "runs", resume=half)
+    whole = train(with_stage(frozen, epochs=3), tmp_path / "runs")
+    assert np.array_equal(head_weights(resumed), head_weights(whole))
+
+
+def test_views_without_a_frozen_trunk_are_refused(frozen: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="views are for a frozen trunk"):
+        train(with_stage(frozen, train="all", augment=Augment(flip=0.5), views=2), tmp_path / "runs")
+
+
+def test_views_without_augmentation_are_refused(frozen: Experiment) -> None:
+    with pytest.raises(ValueError, match="views must be"):
+        with_stage(frozen, views=2)
+
+
+@pytest.mark.parametrize(
+    ("heads", "shape"),
+    [
+        ((None, None), (128,)),
+        ((Head(), Head(units=(4,))), (128,)),
+        ((Head(pool="flatten"), None), (6, 6, 128)),
+        ((Head(convolutions=(Convolution(4),)), None), (6, 6, 128)),
+        ((Head(pool="max"), Head(pool="max")), (128,)),
+    ],
+)
+def test_what_is_kept_is_what_the_heads_read(heads: tuple[Head | None, ...], shape: tuple[int, ...]) -> None:
+    wanted = (Regression("age", head=heads[0]), Binary("gender", head=heads[1]))
+    network = build_network(Model("shared_trunk", weights="none", image_size=32), wanted, LABELS, "head")
+    trunk, rest = features.split(network, "shared_trunk")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    kept = trunk.predict({"image": pictures}, verbose=0)
+    assert kept.shape[1:] == shape
+    whole = network.predict({"image": pictures}, verbose=0)
+    for name, answers in rest.predict({"image": kept}, verbose=0).items():
+        assert np.allclose(answers, whole[name], atol=1e-5)
