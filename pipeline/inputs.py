@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline import manifests
 from pipeline.augment import augment, for_device
-from pipeline.canvas import UNREADABLE, canvas, read, reason
+from pipeline.canvas import UNREADABLE, WHOLE, canvas, read, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
 from pipeline.progress import track
@@ -39,6 +39,7 @@ class Canvases:
     margin: float
     kept: str
     rejected: pd.DataFrame
+    _orientations: np.ndarray = field(repr=False)
     _store: np.ndarray | OnDisk | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
@@ -52,7 +53,8 @@ class Canvases:
         """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
         if self._store is None:
-            return _made(numbers, self.rows, self.size, self.margin).batch(batch_size, drop_remainder=drop_remainder)
+            made = _made(numbers, self.rows, self.size, self.margin, self._orientations)
+            return made.batch(batch_size, drop_remainder=drop_remainder)
         shape, kind = (None, *self._store.shape[1:]), self._store.dtype
         return numbers.batch(batch_size, drop_remainder=drop_remainder).map(
             lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], shape, kind)), num_parallel_calls=_CORES
@@ -68,18 +70,19 @@ def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, wh
     their reasons.
     """
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
-    stream = _made(tf.data.Dataset.range(len(rows)), rows, size, margin)
-    read_ones = np.zeros(len(rows), bool)
+    stream = _looked_at(rows, size, margin)
+    orientations = np.zeros(len(rows), np.int32)  # 0: could not be read
     decoded = track(_ahead(stream.ignore_errors()).as_numpy_iterator(), f"reading {what}", len(rows))
-    for place, (number, picture) in enumerate(decoded):
+    for place, (number, picture, orientation) in enumerate(decoded):
         if store is not None:
             store[place] = picture
-        read_ones[number] = True
+        orientations[number] = orientation
+    read_ones = orientations > 0
     rejected = _rejected(rows[~read_ones], size, margin)
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
         raise WorkError(_too_many(rejected, len(rows), what))
     rows = rows[read_ones].reset_index(drop=True)
-    return Canvases(rows, size, margin, kept, rejected, store)
+    return Canvases(rows, size, margin, kept, rejected, orientations[read_ones], store)
 
 
 def training(
@@ -194,18 +197,33 @@ def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return tf.constant(rows["path"].astype(str).tolist(), tf.string), *map(tf.constant, points)
 
 
-def _made(numbers: tf.data.Dataset, rows: pd.DataFrame, size: int, margin: float) -> tf.data.Dataset:
-    """(row number, canvas) of each of some row numbers, made from its file."""
-    files = _files(rows)
-    return numbers.map(
-        lambda i: (i, _canvas_of(*(tf.gather(part, i) for part in files), size, margin)),
-        num_parallel_calls=_CORES,
-    )
+def _looked_at(rows: pd.DataFrame, size: int, margin: float) -> tf.data.Dataset:
+    """(row number, canvas, orientation) of every row, each file looked at as a picture that may be anything."""
+    paths, boxes, eyes = _files(rows)
+
+    def look(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        content, orientation = tf.numpy_function(_read, [paths[i]], [tf.string, tf.int32], stateful=False)
+        content, orientation = tf.ensure_shape(content, ()), tf.ensure_shape(orientation, ())
+        return i, canvas(content, boxes[i], orientation, size, margin, eyes[i]), orientation
+
+    return tf.data.Dataset.range(len(rows)).map(look, num_parallel_calls=_CORES)
 
 
-def _canvas_of(path: tf.Tensor, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> tf.Tensor:
-    content, orientation = tf.numpy_function(_read, [path], [tf.string, tf.int32], stateful=False)
-    return canvas(tf.ensure_shape(content, ()), box, tf.ensure_shape(orientation, ()), size, margin, eyes)
+def _made(
+    numbers: tf.data.Dataset, rows: pd.DataFrame, size: int, margin: float, orientations: np.ndarray
+) -> tf.data.Dataset:
+    """(row number, canvas) of some row numbers, each made from its file, which was looked at before."""
+    paths, boxes, eyes = _files(rows)
+    turned = tf.constant(orientations) if (orientations != 1).any() else None
+    boxes, eyes = (None if np.isnan(part).all() else part for part in (boxes, eyes))
+
+    def make(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        box = tf.constant(WHOLE) if boxes is None else boxes[i]
+        orientation = tf.constant(1) if turned is None else turned[i]
+        level = None if eyes is None else eyes[i]
+        return i, canvas(tf.io.read_file(paths[i]), box, orientation, size, margin, level)
+
+    return numbers.map(make, num_parallel_calls=_CORES)
 
 
 def _read(path: bytes) -> tuple[bytes, np.int32]:
