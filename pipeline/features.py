@@ -16,6 +16,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import models
 from pipeline import inputs, runs
@@ -69,22 +70,24 @@ def answered(
     known = _read(place)
     waiting: list[tuple[int, bytes, np.ndarray]] = []
     fresh: _Known = {}
-    pictures = inputs.pictures(canvases, how, seed, view)
-    for number, picture in track(pictures, f"trunk on {what}", len(canvases)):
-        key = blake2b(picture.tobytes(), digest_size=16).digest()
-        if key in known:
-            store[number] = known[key]
-        else:
-            waiting.append((number, key, picture))
-        if len(waiting) == _BATCH:
-            fresh |= _answer(trunk, waiting, store)
+    batches = inputs.pictures(canvases, how, seed, view)
+    for numbers, pictures in track(batches, f"trunk on {what}", len(canvases), lambda batch: len(batch[0])):
+        for number, picture in zip(numbers, pictures, strict=True):
+            key = blake2b(picture, digest_size=16).digest()
+            if key in known:
+                store[number : number + 1] = known[key][None]
+            else:
+                waiting.append((number, key, picture))
+            if len(waiting) == _BATCH:
+                fresh |= _answer(trunk, waiting, store)
         if len(fresh) >= _CHUNK:
             _write(place, fresh, cache)
     if waiting:
         fresh |= _answer(trunk, waiting, store)
     if fresh:
         _write(place, fresh, cache)
-    return replace(canvases, kept=kept, _store=store)
+    with tf.device("CPU"):
+        return replace(canvases, kept=kept, _store=tf.constant(store) if kept == "memory" else store)
 
 
 def _answer(trunk: keras.Model, waiting: list[tuple[int, bytes, np.ndarray]], store: np.ndarray | OnDisk) -> _Known:
@@ -93,7 +96,7 @@ def _answer(trunk: keras.Model, waiting: list[tuple[int, bytes, np.ndarray]], st
     answers = np.asarray(trunk.predict_on_batch({"image": np.stack(pictures)}), np.float32)
     answers = answers[: len(numbers)]  # of several devices on TensorFlow each answers all, one after the other
     for number, answer in zip(numbers, answers, strict=True):
-        store[number] = answer
+        store[number : number + 1] = answer[None]
     waiting.clear()
     return dict(zip(keys, answers, strict=True))
 

@@ -23,6 +23,7 @@ _CORES = os.cpu_count()
 MOST_REJECTED = 0.05  # of a split; beyond that something is wrong with the folder, not with a picture
 _ALWAYS_ALLOWED = 5  # a few bad pictures in a small split say nothing of the folder
 _SHOWN = 10
+_TOGETHER = 64  # pictures that Python handles at once: one by one it would hold up the threads that read them
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Canvases:
     kept: str
     rejected: pd.DataFrame
     _orientations: np.ndarray = field(repr=False)
-    _store: np.ndarray | OnDisk | None = field(repr=False, default=None)
+    _store: np.ndarray | tf.Tensor | OnDisk | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,6 +56,8 @@ class Canvases:
         if self._store is None:
             made = _made(numbers, self.rows, self.size, self.margin, self._orientations)
             return made.batch(batch_size, drop_remainder=drop_remainder)
+        if tf.is_tensor(self._store):
+            return numbers.batch(batch_size, drop_remainder).map(lambda i: (i, tf.gather(self._store, i)))
         shape, kind = (None, *self._store.shape[1:]), self._store.dtype
         return numbers.batch(batch_size, drop_remainder=drop_remainder).map(
             lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], shape, kind)), num_parallel_calls=_CORES
@@ -72,11 +75,13 @@ def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, wh
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
     stream = _looked_at(rows, size, margin)
     orientations = np.zeros(len(rows), np.int32)  # 0: could not be read
-    decoded = track(_ahead(stream.ignore_errors()).as_numpy_iterator(), f"reading {what}", len(rows))
-    for place, (number, picture, orientation) in enumerate(decoded):
+    found = _ahead(stream.ignore_errors().batch(_TOGETHER)).as_numpy_iterator()
+    place = 0
+    for numbers, pictures, upright in track(found, f"reading {what}", len(rows), lambda batch: len(batch[0])):
+        orientations[numbers] = upright
         if store is not None:
-            store[place] = picture
-        orientations[number] = orientation
+            store[place : place + len(numbers)] = pictures
+        place += len(numbers)
     read_ones = orientations > 0
     rejected = _rejected(rows[~read_ones], size, margin)
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
@@ -120,11 +125,11 @@ def training(
     )
 
 
-def pictures(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(row number, canvas uint8 [S, S, 3]) in the rows' order, changed as `training` changes them in that epoch."""
-    stream = _augmented(canvases.batches(np.arange(len(canvases)), 64), canvases.size, how, seed, epoch)
-    for numbers, batch in _ahead(stream).as_numpy_iterator():
-        yield from zip(numbers, batch, strict=True)
+def pictures(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(row numbers [B], canvases uint8 [B, S, S, 3]) in the rows' order, changed as `training` has it in that epoch."""
+    order = np.arange(len(canvases))
+    stream = _augmented(canvases.batches(order, _TOGETHER), canvases.size, how, seed, epoch)
+    yield from _ahead(stream).as_numpy_iterator()
 
 
 def judging(canvases: Canvases, batch_size: int = 64) -> tf.data.Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar
 
 from rich.console import Console
@@ -28,13 +28,15 @@ def bar() -> Progress:
     )
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """The items, with a bar while they last."""
+def track(
+    items: Iterable[Item], what: str, total: int, weight: Callable[[Item], int] = lambda item: 1
+) -> Iterator[Item]:
+    """The items, with a bar while they last; `weight` says how much of the total one of them is."""
     with bar() as progress:
         task = progress.add_task(what, total=total, note="")
         for item in items:
             yield item
-            progress.advance(task)
+            progress.advance(task, weight(item))
 
 
 def duration(seconds: float) -> str:
@@ -70,6 +72,7 @@ class EpochBar:
         """A batch has come."""
         if self.ready is not None:
             self.waited += time.perf_counter() - self.ready
+        self.ready = None  # until the next step ends, or the next of so many that are executed at once
 
     def step(self, batch: int, logs: dict[str, Any]) -> None:
         """A Keras `on_train_batch_end`."""

@@ -25,7 +25,7 @@ def room_for(shape: tuple[int, ...], kind: type, cache: Cache) -> tuple[np.ndarr
 
 
 class OnDisk:
-    """Arrays [N, …] in a file: read by `store[numbers]`, written by `store[number] = array`, from any thread.
+    """Arrays [N, …] in a file: read by `store[numbers]`, written by `store[first:end] = arrays`, from any thread.
 
     Not a memory map, whose pages would count as this process's memory until the system wants them back.
     """
@@ -41,5 +41,6 @@ class OnDisk:
             os.preadv(self._file.fileno(), [one], int(number) * self._size)
         return found
 
-    def __setitem__(self, number: int, value: np.ndarray) -> None:
-        os.pwrite(self._file.fileno(), np.ascontiguousarray(value, self.dtype), int(number) * self._size)
+    def __setitem__(self, numbers: slice, values: np.ndarray) -> None:
+        written = np.ascontiguousarray(values, self.dtype)
+        os.pwrite(self._file.fileno(), written, numbers.start * self._size)

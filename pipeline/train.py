@@ -29,6 +29,7 @@ from pipeline.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
+STEPS_AT_ONCE = 16
 WAITING = 0.1  # share of a stage's time that steps may wait for their batches before a warning says so
 WORTH_SAYING = 2.0  # seconds of waiting, below which nobody would mind
 _CURES = {  # by where canvases are kept
@@ -145,7 +146,7 @@ class StageRun:
         self.steps = len(self.train) // self.batch_size
         self.trainer = Trainer(self.learner, experiment.targets, self.augment.fill)
         optimizer = make_optimizer(stage.optimizer, self.steps * stage.epochs, self.steps)
-        self.trainer.compile(optimizer=optimizer, jit_compile=machine.uses_xla(experiment))
+        self.trainer.compile(optimizer, jit_compile=machine.uses_xla(experiment), steps_per_execution=self._at_once())
 
     @property
     def rejected(self) -> pd.DataFrame:
@@ -221,6 +222,11 @@ class StageRun:
             log.info("  no room to keep what the trunk answers (cache memory and disk): it runs in every epoch")
             return
         self.learner, self.augment, self.shown, self.val = learner, Augment(), shown, val
+
+    def _at_once(self) -> int:
+        """Steps that Keras executes without a word to Python, which takes longer than a step on kept features does."""
+        alone = self.devices.count == 1 and keras.backend.backend() == "tensorflow"
+        return min(STEPS_AT_ONCE, self.steps) if alone and self.learner is not self.network else 1
 
     def _epoch(self, epoch: int) -> Row:
         began = time.perf_counter()

@@ -16,9 +16,9 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uin
 def test_what_is_put_in_comes_back_in_any_order(cache: Cache, where: str, values: np.ndarray) -> None:
     store, kept = room_for(values.shape, values.dtype, cache)
     assert kept == where
-    for number in (3, 0, 9):
-        store[number] = values[number]
-    assert np.array_equal(store[np.array([9, 3, 0, 3])], values[[9, 3, 0, 3]])
+    for first, end in ((3, 5), (0, 1), (9, 10)):
+        store[first:end] = values[first:end]
+    assert np.array_equal(store[np.array([9, 4, 0, 3])], values[[9, 4, 0, 3]])
 
 
 def test_where_there_is_no_room_nothing_is_kept() -> None:
