@@ -1,8 +1,7 @@
 """The age of the drawn faces by asking of every year whether the person is older: CORN.
 
-Shi, Cao & Raschka 2021 (arXiv:2111.08851) on MobileNetV2 from nothing. `--targets.0.method coral` is the older way: in
-so few epochs its biases stay near where they began, and six of them on shared_trunk put the faces in order (Pearson
-0.87) but not in years (MAE 18). What either scores means nothing for real faces.
+Shi, Cao & Raschka 2021 (arXiv:2111.08851) on MobileNetV2 from nothing; `--targets.0.method coral` is the older way.
+What either scores means nothing for real faces.
 Run: make train MODEL=age_ordinal
 """
 
