@@ -80,6 +80,7 @@ def test_half_precision_answers_as_single_does_with_the_largest_scale() -> None:
     assert np.linalg.norm(difference) < 0.02 * np.linalg.norm(single(x))
 
 
+@pytest.mark.slow
 def test_a_saved_trunk_answers_the_same(tmp_path: Path) -> None:
     trunk = build(64)
     rng = np.random.default_rng(0)

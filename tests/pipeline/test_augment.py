@@ -206,6 +206,7 @@ def test_a_stream_for_the_device_has_the_same_rows_and_pictures(tmp_path: Path) 
     assert list(still) == ["image"]
 
 
+@pytest.mark.slow
 def test_training_is_the_same_on_the_device_and_repeatable(tiny: Experiment, run: Run, tmp_path: Path) -> None:
     on_device = replace(with_stage(tiny, epochs=1), augment_on="device")
     first, again = (train(on_device, tmp_path / name) for name in ("first", "again"))

@@ -43,7 +43,6 @@ def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str
         ("train mobilenetv2 --epochs warmup=3", "no stage 'warmup'"),
         ("train mobilenetv2 --image-size 2", "image_size must be"),
         ("train mobilenetv2 --image-size 0", "image_size must be"),
-        ("train shared_trunk --image-size 16", "shared_trunk at 16 pixels"),
         ("train mobilenetv2 --model.name nosuch", "unknown model 'nosuch'"),
         ("train nowhere.json", "nowhere.json"),
         ("evaluate runs/none", "no run runs/none"),
@@ -96,6 +95,12 @@ def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
 def test_targets_that_another_dataset_cannot_teach_are_left_out(tmp_path: Path) -> None:
     experiment = configured(f"train shared_trunk --dataset fairface --root {tmp_path}")
     assert [target.name for target in experiment.targets] == ["gender"]
+
+
+def test_a_picture_too_small_for_the_network_is_named(faces_csv: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = f"train shared_trunk --image-size 16 --dataset csv --root {faces_csv} --limit 60"
+    assert main(arguments.split()) == 2
+    assert "shared_trunk at 16 pixels" in capsys.readouterr().err
 
 
 def test_predict_says_how_many_pictures_failed_and_keeps_its_columns(run, tmp_path: Path, capsys) -> None:

@@ -19,6 +19,7 @@ from tests.conftest import with_stage
 pytest.importorskip("jax", reason="JAX is an optional backend")
 
 
+@pytest.mark.slow
 def test_a_run_on_jax_answers_as_its_export_does(tiny: Experiment, tmp_path: Path) -> None:
     on_device = replace(with_stage(tiny, epochs=1), augment_on="device")  # the warp by JAX, too
     (tmp_path / "tiny.json").write_text(parsing.to_json(on_device))

@@ -52,7 +52,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 4])
 def test_stopped_after_an_epoch(
     after: int, experiment: Experiment, uninterrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,9 +87,9 @@ count = {"epochs": 0, "checkpoints": 0}
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def killed_in_the_fourth_epoch(*arguments):
+def killed_in_the_fourth_epoch(*arguments, **options):
     count["epochs"] += 1
-    stream = training(*arguments)
+    stream = training(*arguments, **options)
     if moment != "epoch" or count["epochs"] < 4:
         return stream
     def deadly(value):
@@ -120,6 +120,7 @@ def test_killed_in_an_epoch_and_while_the_checkpoint_is_written(
     assert_equal_runs(train(run.experiment, resume=run), uninterrupted)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(experiment: Experiment, uninterrupted: Run, tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(parsing.to_json(experiment))
     program = [sys.executable, "-m", "pipeline", "train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]

@@ -41,6 +41,7 @@ def test_tensorboard_holds_metrics_configuration_and_figures(
     assert [event.step for event in events.Tensors("val_age_mae")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_wandb_offline_keeps_its_id_when_resumed(
     configuration: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +65,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_training_needs_neither_package(configuration: Path, tmp_path: Path) -> None:
     program = [sys.executable, "-c", WITHOUT, "train", str(configuration), "--runs", str(tmp_path / "runs")]
     done = subprocess.run(program, capture_output=True, text=True, env=os.environ)
