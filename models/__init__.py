@@ -53,12 +53,12 @@ def build_trunk(
     """
     published = facts(name)["imagenet"]
     build = importlib.import_module(f"models.{name}").build
+    trunk = build(image_size)
     if weights is None:
-        return build(image_size)
+        return trunk
     from models import _weights  # here: listing models must not import Keras
 
     if weights != "imagenet":
-        trunk = build(image_size)
         _weights.load(trunk, weights)
         return trunk
     if published is None:
@@ -74,6 +74,5 @@ def build_trunk(
             f"the ImageNet weights of {name} could not be downloaded from {published}: connect to the network, or use "
             f"weights none, or the path of {_weights.TAKEN} ({(str(error).splitlines() or [type(error).__name__])[0]})"
         ) from error
-    trunk = build(image_size)
     _weights.load(trunk, path)
     return trunk

@@ -10,6 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import models
+from models import _blocks, heads, swinv2_tiny  # noqa: F401  Keras must know their layers before it loads a network
+
 TAKEN = "a .weights.h5, .keras or .safetensors file, or a run"
 _NO_PART_OF_A_TRUNK = re.compile(r"(fc|head)\.|.*\.num_batches_tracked$")
 _TORCH_NAMES = {
@@ -76,8 +79,10 @@ def _fill_from_torch(trunk: keras.Model, tensors: Mapping[str, np.ndarray], what
 def _fill_from_keras(trunk: keras.Model, path: Path) -> None:
     try:
         saved = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"weights file {path} cannot be read: {_first_line(error)}") from error
+    except Exception as error:  # zip, HDF5 and Keras each raise their own
+        raise ValueError(f"weights file {path} cannot be read, it may be damaged: {_first_line(error)}") from error
+    if saved.name != trunk.name and saved.name in models.list_models():
+        raise ValueError(f"weights file {path} does not fit {trunk.name}: it is of {saved.name}")
     parts = {model.name: model for model in (saved, *saved.layers) if isinstance(model, keras.Model)}
     given = dict(_variables(parts.get(trunk.name, saved)))
     variables = dict(_variables(trunk))
@@ -156,4 +161,5 @@ def _some(names: list[str], most: int = 3) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if line.startswith("Layer")), lines[0] if lines else type(error).__name__)
+    shapes = (line for line in lines if re.search(r"^Layer|expected .*shape|mismatch|must match", line))
+    return next(shapes, lines[0].rstrip(":") if lines else type(error).__name__)

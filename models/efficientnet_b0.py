@@ -36,7 +36,7 @@ def build(image_size: int, weights: str | None = None) -> keras.Model:
     constants = network.get_layer("constants")
     constants.set_weights([mean, std, np.array(0)])
     constants.finalize_state()
-    return keras.Model(network.input, network.output, name="efficientnet_b0")
+    return keras.Model(network.inputs[0], network.output, name="efficientnet_b0")
 
 
 def _steadily_named(layer: keras.Layer) -> keras.Layer:

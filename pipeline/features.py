@@ -27,7 +27,7 @@ from pipeline.store import OnDisk, room_for
 log = logging.getLogger(__name__)
 
 _BATCH = 64
-_CHUNK = 4096  # pictures between two writes to disk: what an interruption may cost
+_CHUNK = 2**26  # bytes of features between two writes to disk: what an interruption may cost
 _POOLS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 _Known = dict[bytes, np.ndarray]  # a picture's hash → its features
 
@@ -80,7 +80,7 @@ def answered(
                 waiting.append((number, key, picture))
             if len(waiting) == _BATCH:
                 fresh |= _answer(trunk, waiting, store)
-        if len(fresh) >= _CHUNK:
+        if len(fresh) * np.prod(store.shape[1:]) * 4 >= _CHUNK:
             _write(place, fresh, cache)
     if waiting:
         fresh |= _answer(trunk, waiting, store)
@@ -107,7 +107,8 @@ def _key(trunk: keras.Model) -> str:
     for path in sorted(Path(models.__file__).parent.glob("*.py")):
         hashed.update(path.read_bytes())
     hashed.update(repr((keras.version(), keras.mixed_precision.global_policy().name)).encode())
-    hashed.update(repr((trunk.input_shape, trunk.output_shape)).encode())
+    what_is_read = type(trunk.layers[-1]).__name__  # the trunk itself, or a pooling
+    hashed.update(repr((trunk.input_shape, trunk.output_shape, what_is_read)).encode())
     for weight in trunk.get_weights():
         hashed.update(np.ascontiguousarray(weight))
     return f"{trunk.name}-{hashed.hexdigest()}"
@@ -118,14 +119,11 @@ def _read(place: Path) -> _Known:
     known: _Known = {}
     for path in place.glob("*.keys.npy"):
         try:
-            keys, features = (
-                np.load(path),
-                np.load(path.with_name(path.name.replace("keys", "features")), mmap_mode="r"),
-            )
-        except (OSError, ValueError) as error:
+            keys = np.load(path)
+            features = np.load(path.with_name(path.name.replace("keys", "features")), mmap_mode="r")
+            known |= {key.tobytes(): one for key, one in zip(keys, features, strict=True)}
+        except (OSError, ValueError, EOFError) as error:
             log.warning(f"features in {path} cannot be read ({error}): those pictures go through the trunk again")
-            continue
-        known |= {key.tobytes(): one for key, one in zip(keys, features, strict=True)}
     return known
 
 

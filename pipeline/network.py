@@ -46,7 +46,7 @@ def build_network(
     network = keras.Model({"image": image}, outputs, name="facet")
     for layer in network.layers:
         if layer is not trunk:
-            layer.trainable = HEAD in names or _is_named(layer, names)
+            layer.trainable = HEAD in names or ALL in names or _belongs_to(layer, wanted) in names
     return network
 
 
@@ -130,6 +130,12 @@ def _headed(
 
 def _is_named(layer: keras.Layer, names: Sequence[str]) -> bool:
     return ALL in names or any(_begins(layer.name, name) for name in names)
+
+
+def _belongs_to(layer: keras.Layer, wanted: Sequence[Target]) -> str | None:
+    """The target whose last layer or branch a layer outside the trunk is; of `age` and `age_group` the longer name."""
+    names = (target.name for target in wanted if re.match(re.escape(target.name) + r"(_|$)", layer.name))
+    return max(names, key=len, default=None)
 
 
 def _begins(layer: str, name: str) -> bool:

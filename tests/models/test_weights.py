@@ -114,3 +114,9 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "model.pth").write_bytes(b"rubbish")
     with pytest.raises(ValueError, match=r"model\.pth is of another kind.*\.safetensors"):
         build_trunk("resnet18", 64, weights=tmp_path / "model.pth")
+
+
+def test_a_file_of_another_network_of_the_same_shapes_is_refused(tmp_path: Path) -> None:
+    build_trunk("hassner", 64).save(tmp_path / "hassner.keras")
+    with pytest.raises(ValueError, match=r"does not fit hassner_original: it is of hassner$"):
+        build_trunk("hassner_original", 64, weights=tmp_path / "hassner.keras")

@@ -142,3 +142,10 @@ def test_what_is_kept_is_what_the_heads_read(heads: tuple[Head | None, ...], sha
     whole = network.predict({"image": pictures}, verbose=0)
     for name, answers in rest.predict({"image": kept}, verbose=0).items():
         assert np.allclose(answers, whole[name], atol=1e-5)
+
+
+def test_another_pooling_of_the_same_trunk_is_kept_apart(frozen: Experiment, cache: Path, tmp_path: Path) -> None:
+    for pool in ("average", "max"):
+        model = replace(frozen.model, head=Head(pool=pool))
+        train(with_stage(replace(frozen, model=model), epochs=1), tmp_path / "runs")
+    assert len(list((cache / "features").iterdir())) == 2

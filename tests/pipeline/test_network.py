@@ -65,6 +65,13 @@ def test_from_a_layer_on_takes_in_all_that_follows_and_the_head() -> None:
     assert trainable("from:block_15") == later
 
 
+def test_a_target_whose_name_begins_another_trains_alone() -> None:
+    wanted = (Regression("age"), Binary("age_group", classes=("young", "old")))
+    labels = {"age": LABELS["age"], "age_group": LABELS["gender"]}
+    network = build_network(Model("shared_trunk", weights="none", image_size=32), wanted, labels, "age")
+    assert {layer.name for layer in leaves(network) if layer.trainable_weights} == {"age_standardized"}
+
+
 def test_everything_trains() -> None:
     moved = changed("all")
     assert any("Conv1/" in path for path in moved)
