@@ -35,7 +35,7 @@ class GroupedConv2D(layers.Conv2D):
     gradient of a grouped kernel takes a hundred times longer there (measured: 32 groups of 4, 56², 36 s for 8)."""
 
     def convolution_op(self, inputs: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
-        if keras.distribution.list_devices("gpu"):
+        if any(name.lower().startswith(("gpu", "cuda", "rocm", "tpu")) for name in keras.distribution.list_devices()):
             return super().convolution_op(inputs, kernel)
         parts = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
         return ops.concatenate([super(GroupedConv2D, self).convolution_op(x, part) for x, part in parts], axis=-1)
