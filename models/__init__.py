@@ -53,7 +53,7 @@ def build_trunk(
     """
     published = facts(name)["imagenet"]
     build = importlib.import_module(f"models.{name}").build
-    trunk = build(image_size)
+    trunk = build(image_size)  # before any download: a size that the network does not take is said at once
     if weights is None:
         return trunk
     from models import _weights  # here: listing models must not import Keras

@@ -56,10 +56,11 @@ class Canvases:
         if self._store is None:
             made = _made(numbers, self.rows, self.size, self.margin, self._orientations)
             return made.batch(batch_size, drop_remainder=drop_remainder)
+        batches = numbers.batch(batch_size, drop_remainder=drop_remainder)
         if tf.is_tensor(self._store):
-            return numbers.batch(batch_size, drop_remainder).map(lambda i: (i, tf.gather(self._store, i)))
+            return batches.map(lambda i: (i, tf.gather(self._store, i)))
         shape, kind = (None, *self._store.shape[1:]), self._store.dtype
-        return numbers.batch(batch_size, drop_remainder=drop_remainder).map(
+        return batches.map(
             lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], shape, kind)), num_parallel_calls=_CORES
         )
 

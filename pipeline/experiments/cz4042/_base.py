@@ -4,8 +4,6 @@ The split leaks (a person's photographs stand on both sides) and there is no thi
 what it followed in training, and the last epoch is what it kept. Both as they did it.
 """
 
-from dataclasses import replace
-
 from pipeline.config import Binary, Data, Experiment, Head, Model, Optimizer, RandomSplit, Stage
 
 ADIENCE = Data("adience", view="frontal", pictures="aligned", split=RandomSplit(test=0.2, val=0.0, by="image"))
@@ -39,8 +37,7 @@ def compared(model: Model, train: str) -> Experiment:
     return Experiment(model=model, targets=GENDER, stages=(stage("train", train, 20, 64, 1e-3),))
 
 
-def pretrained(experiment: Experiment, test: float, batch_size: int, rate: float) -> Experiment:
-    """With a stage before: 20 epochs of CelebA, random split, the trunk frozen."""
-    celeba = Data("celeba", split=RandomSplit(test=test, val=0.0, by="image"))
-    before = stage("pretrain", "head", 20, batch_size, rate, celeba)
-    return replace(experiment, stages=(before, *experiment.stages))
+def celeba(name: str, test: float, rate: float) -> Stage:
+    """20 epochs of CelebA in batches of 128, random split, the trunk frozen."""
+    data = Data("celeba", split=RandomSplit(test=test, val=0.0, by="image"))
+    return stage(name, "head", 20, 128, rate, data)

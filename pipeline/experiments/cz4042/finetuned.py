@@ -5,15 +5,13 @@ Run: make train MODEL=cz4042/finetuned ARGS="--root pretrain=celeba --root finet
 """
 
 from pipeline.config import Experiment
-from pipeline.experiments.cz4042._base import GENDER, head, mobilenetv2, pretrained, stage
+from pipeline.experiments.cz4042._base import GENDER, celeba, head, mobilenetv2, stage
 
-EXPERIMENT = pretrained(
-    Experiment(
-        model=mobilenetv2(head(1024, 512, 512)),
-        targets=GENDER,
-        stages=(stage("finetune", "all", epochs=50, batch_size=128, rate=1e-5),),
+EXPERIMENT = Experiment(
+    model=mobilenetv2(head(1024, 512, 512)),
+    targets=GENDER,
+    stages=(
+        celeba("pretrain", test=0.2, rate=1e-3),
+        stage("finetune", "all", epochs=50, batch_size=128, rate=1e-5),
     ),
-    test=0.2,
-    batch_size=128,
-    rate=1e-3,
 )

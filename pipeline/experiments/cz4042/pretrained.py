@@ -5,12 +5,9 @@ its rates, 1e-3 and 3e-4, the first.
 Run: make train MODEL=cz4042/pretrained DATA_ROOT=celeba
 """
 
-from pipeline.config import Data, Experiment, RandomSplit
-from pipeline.experiments.cz4042._base import GENDER, head, mobilenetv2, stage
+from pipeline.config import Experiment
+from pipeline.experiments.cz4042._base import GENDER, celeba, head, mobilenetv2
 
-CELEBA = Data("celeba", split=RandomSplit(test=0.2, val=0.0, by="image"))
 EXPERIMENT = Experiment(
-    model=mobilenetv2(head(1024, 512, 512)),
-    targets=GENDER,
-    stages=(stage("train", "head", epochs=20, batch_size=128, rate=1e-3, data=CELEBA),),
+    model=mobilenetv2(head(1024, 512, 512)), targets=GENDER, stages=(celeba("train", test=0.2, rate=1e-3),)
 )

@@ -7,12 +7,13 @@ Run: make train MODEL=cz4042/tuned_pretrained ARGS="--root pretrain=celeba --roo
 
 from dataclasses import replace
 
-from pipeline.experiments.cz4042._base import pretrained, stage
+from pipeline.experiments.cz4042._base import celeba, stage
 from pipeline.experiments.cz4042.tuned import EXPERIMENT as TUNED
 
-EXPERIMENT = pretrained(
-    replace(TUNED, stages=(stage("finetune", "all", epochs=50, batch_size=64, rate=1e-5),)),
-    test=0.1,
-    batch_size=128,
-    rate=3e-4,
+EXPERIMENT = replace(
+    TUNED,
+    stages=(
+        celeba("pretrain", test=0.1, rate=3e-4),
+        stage("finetune", "all", epochs=50, batch_size=64, rate=1e-5),
+    ),
 )
