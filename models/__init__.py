@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _FOLDER = Path(__file__).parent
-_NOT_TRUNKS = ("heads",)
+_NOT_TRUNKS = ("heads", "views")
 
 
 def list_models() -> list[str]:

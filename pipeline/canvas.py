@@ -102,6 +102,17 @@ def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
     return tf.cast(tf.round(resized), tf.uint8)  # means of grey levels need no clipping
 
 
+def middle(canvases: tf.Tensor, centre: tuple[float, float]) -> tf.Tensor:
+    """[(N,) S, S, 3] uint8 → the same shape: their middle, shares `centre` of height and width, enlarged to all of
+    them, as a centre crop and a second resize do."""
+    size = canvases.shape[-2]
+    height, width = (round(size * share) for share in centre)
+    if (height, width) == (size, size):
+        return canvases
+    top, left = (size - height) // 2, (size - width) // 2
+    return fit(canvases[..., top : top + height, left : left + width, :], size)
+
+
 def _cut_side(box: tf.Tensor, margin: float) -> tf.Tensor:
     """Side of the square that is cut out, in pixels of the full picture; NaN for the whole picture."""
     return tf.maximum(box[2], box[3]) * (1 + 2 * margin)

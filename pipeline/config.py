@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal
 
+MEAN = "mean"  # what metrics over several targets are named by, as a target's are by its name
 NO_EXTRA_KEYS = {"extra": "forbid"}  # read by pydantic when an experiment comes from JSON
 
 
@@ -21,9 +22,9 @@ def _check(holds: bool, name: str, expected: str, received: object) -> None:
 def _check_target(name: str, weight: float) -> None:
     """A target names columns, layers and signatures."""
     _check(
-        re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) is not None and name not in ("image", "head"),
+        re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) is not None and name not in ("image", "head", MEAN),
         "target name",
-        "letters, digits and _ . - (map the column to such a name), and neither image nor head",
+        f"letters, digits and _ . - (map the column to such a name), and neither image nor head nor {MEAN}",
         name,
     )
     _check(weight > 0, f"weight of {name}", "above 0", weight)
@@ -41,6 +42,7 @@ def _check_share(name: str, value: float) -> None:
 
 
 Activation = Literal["relu", "gelu", "linear"]
+View = Literal["colour", "grey"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Model:
 
     weights: `none`, `imagenet`, a file (.weights.h5, .keras, .safetensors), a run, or `auto`: imagenet where published
     for the network, none otherwise and on the drawn sample. batch_norm_momentum is that of an unfrozen trunk: Keras'
-    0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps.
+    0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps. channel_statistics: each
+    channel is first brought from the mean and standard deviation of the stage's training pictures to ImageNet's, which
+    a trunk that normalises by those then takes to 0 and 1.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -105,6 +109,7 @@ class Model:
     image_size: int = 96
     head: Head = Head()
     batch_norm_momentum: float = 0.9
+    channel_statistics: bool = False
 
     def __post_init__(self) -> None:
         _check(8 <= self.image_size <= 2048, "image_size", "from 8 to 2048 pixels", self.image_size)
@@ -112,6 +117,8 @@ class Model:
 
 
 # -- what is predicted ------------------------------------------------------------------------------------------------
+# Every target may have a `head` of its own in the place of the model's, and a `view` of the picture: in colour, or in
+# grey, which is made within the network, so that an export has it. The trunk is then called once for each view.
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,7 @@ class Regression:
 
     With `standardize` the network answers in standard deviations around the mean of the training labels, a fixed last
     layer turns that into the unit, and the loss is counted in standard deviations, so that weights compare across
-    targets. Without it the loss is in the unit (squared for mse), as the reports have it. A `head` of its own takes
-    the place of the model's.
+    targets. Without it the loss is in the unit (squared for mse), as the reports have it.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -131,6 +137,7 @@ class Regression:
     unit: str = "years"
     standardize: bool = True
     head: Head | None = None
+    view: View = "colour"
     kind: Literal["regression"] = "regression"
 
     def __post_init__(self) -> None:
@@ -147,6 +154,7 @@ class Binary:
     weight: float = 1.0
     label_smoothing: float = 0.0
     head: Head | None = None
+    view: View = "colour"
     kind: Literal["binary"] = "binary"
 
     def __post_init__(self) -> None:
@@ -159,8 +167,10 @@ class Binary:
 class Classes:
     """One of several classes, by cross-entropy with PyTorch's label smoothing (ε spread evenly over all classes).
 
+    Where `classes` are left empty, they are those that the last stage's dataset declares for the name.
     `ordered` adds the metric `one_off`. class_weights: one factor per class; the loss is then the weighted mean that
-    PyTorch takes.
+    PyTorch takes, in which a common factor cancels. balanced: training fills them in by the counts of its labels (of
+    the last stage), w = N / (K · n) for n of N in one of K classes, 0 for a class without any.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -170,12 +180,15 @@ class Classes:
     weight: float = 1.0
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
+    balanced: bool = False
     head: Head | None = None
+    view: View = "colour"
     kind: Literal["classes"] = "classes"
 
     def __post_init__(self) -> None:
         _check_target(self.name, self.weight)
-        _check_classes(self.name, self.classes)
+        if self.classes:
+            _check_classes(self.name, self.classes)
         _check(
             len(self.class_weights) in (0, len(self.classes)),
             f"class_weights of {self.name}",
@@ -213,6 +226,7 @@ class Expectation:
     weight: float = 1.0
     unit: str = "years"
     head: Head | None = None
+    view: View = "colour"
     kind: Literal["expectation"] = "expectation"
 
     def __post_init__(self) -> None:
@@ -241,6 +255,7 @@ class Ordinal:
     weight: float = 1.0
     unit: str = "years"
     head: Head | None = None
+    view: View = "colour"
     kind: Literal["ordinal"] = "ordinal"
 
     def __post_init__(self) -> None:
@@ -324,7 +339,8 @@ class Data:
     root: the folder as its authors hand it out (the file itself for `csv`). split: None is the dataset's own.
     limit: at most so many rows, chosen by hash. margin: around a face box, as a share of its longer side (0.4 in Rothe
     et al. 2015, "DEX"); rows without a box use the whole picture. aligned: turn the picture until the eyes are level,
-    where the manifest has landmarks (`clean` finds them).
+    where the manifest has landmarks (`clean` finds them). centre: how much of a picture's height and width is used,
+    around its middle (or around the middle of the square about its face).
 
     The others belong to the datasets named (None: as that dataset has it). columns (csv): manifest column → column of
     the file. classes (csv): further class columns to learn. split_lists (utkface): CSV files of published train and
@@ -340,6 +356,7 @@ class Data:
     limit: int | None = None
     margin: float = 0.4
     aligned: bool = False
+    centre: tuple[float, float] = (1.0, 1.0)
     columns: dict[str, str] | None = None
     classes: tuple[str, ...] | None = None
     split_lists: tuple[str, str] | None = None
@@ -353,11 +370,12 @@ class Data:
     def __post_init__(self) -> None:
         _check(self.limit is None or self.limit >= 1, "limit", "at least 1 row", self.limit)
         _check(0 <= self.margin <= 4, "margin", "from 0 to 4", self.margin)
+        _check(all(0 < share <= 1 for share in self.centre), "centre", "above 0 and at most 1", self.centre)
 
     @property
     def options(self) -> dict[str, object]:
         """What only some datasets take, as keyword arguments of their `load`."""
-        general = ("name", "root", "split", "limit", "margin", "aligned")
+        general = ("name", "root", "split", "limit", "margin", "aligned", "centre")
         chosen = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in general}
         return {name: value for name, value in chosen.items() if value is not None}
 
@@ -436,26 +454,38 @@ class Schedule:
 
     constant: rate. exponential: rate · decay^e (decay: the factor per epoch). cosine: rate · (1 + cos πp) / 2.
     With `warmup` epochs the rate first rises in a line from 0, and p and e count from the end of the warm-up.
+    plateau: rate · decay^k, where k grows by one whenever `patience` epochs on end have not lowered the validation loss
+    (the training loss, where there is no validation); it has no warm-up.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
-    name: Literal["constant", "exponential", "cosine"] = "constant"
+    name: Literal["constant", "exponential", "cosine", "plateau"] = "constant"
     warmup: float = 0.0
     decay: float | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         _check(self.warmup >= 0, "schedule warmup", "at least 0 epochs", self.warmup)
-        if self.name == "exponential":
-            _check(
-                self.decay is not None and 0 < self.decay <= 1, "schedule decay", "above 0 and at most 1", self.decay
-            )
+        falls = self.decay is not None and 0 < self.decay <= 1
+        waits = self.patience is not None and self.patience >= 1
+        if self.name in ("exponential", "plateau"):
+            _check(falls, "schedule decay", "above 0 and at most 1", self.decay)
         else:
-            _check(self.decay is None, "schedule decay", "left out unless the schedule is exponential", self.decay)
+            _check(self.decay is None, "schedule decay", "given for exponential and plateau alone", self.decay)
+        if self.name == "plateau":
+            _check(waits, "schedule patience", "at least 1 epoch", self.patience)
+            _check(self.warmup == 0, "schedule warmup", "0 with plateau", self.warmup)
+        else:
+            _check(self.patience is None, "schedule patience", "given for plateau alone", self.patience)
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """weight_decay is decoupled, and spares biases and normalisation; momentum is SGD's (0.9 unless given)."""
+    """Keras' Adam, AdamW and SGD; momentum is SGD's (0.9 unless given).
+
+    weight_decay is decoupled from the gradient (Loshchilov & Hutter 2019) and spares biases and normalisation: at every
+    step, before the update, w ← w − rate · weight_decay · w, with the rate of that step. With 0, adamw is adam.
+    """
 
     __pydantic_config__ = NO_EXTRA_KEYS
     name: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -485,6 +515,9 @@ class Stage:
 
     views: a frozen trunk is run once on so many augmented views of each picture, the first epochs' own, and later
     epochs meet them again in turn; 0: in every epoch, on new ones. Without augmentation it is run once in any case.
+
+    augment_val: validation pictures are augmented too, anew in each epoch. It mirrors what Keras' ImageDataGenerator
+    with a validation_split does; a number found so is not that of the pictures.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -498,6 +531,7 @@ class Stage:
     keep: str = "val_loss"
     early_stopping: int | None = None
     views: int = 0
+    augment_val: bool = False
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from pipeline import runs, targets
-from pipeline.canvas import WHOLE, canvas, fit
+from pipeline.canvas import WHOLE, canvas, fit, middle
 from pipeline.config import Experiment
 from pipeline.errors import WorkError, unknown
 from pipeline.network import load_network
@@ -60,11 +60,11 @@ def _export_with_tensorflow(run: Run, format: str) -> Path:
 
 
 def _archive(network: keras.Model, experiment: Experiment) -> keras.export.ExportArchive:
-    size = experiment.model.image_size
+    size, centre = experiment.model.image_size, experiment.stages[-1].data.centre
     kinds = [targets.of(target) for target in experiment.targets]
 
     def answers(canvases: tf.Tensor) -> dict[str, Any]:
-        outputs = network({"image": tf.cast(canvases, tf.float32)}, training=False)
+        outputs = network({"image": tf.cast(middle(canvases, centre), tf.float32)}, training=False)
         return {kind.name: kind.decode(outputs[kind.name]) for kind in kinds}
 
     def from_pixels(images: tf.Tensor) -> dict[str, Any]:
@@ -93,5 +93,6 @@ def _labels(experiment: Experiment) -> dict[str, object]:
         "image_size": experiment.model.image_size,
         "margin": experiment.stages[-1].data.margin,
         "aligned": experiment.stages[-1].data.aligned,
+        "centre": experiment.stages[-1].data.centre,
         "targets": {target.name: targets.of(target).describe() for target in experiment.targets},
     }

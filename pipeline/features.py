@@ -107,8 +107,9 @@ def _key(trunk: keras.Model) -> str:
     for path in sorted(Path(models.__file__).parent.glob("*.py")):
         hashed.update(path.read_bytes())
     hashed.update(repr((keras.version(), keras.mixed_precision.global_policy().name)).encode())
-    what_is_read = type(trunk.layers[-1]).__name__  # the trunk itself, or a pooling
-    hashed.update(repr((trunk.input_shape, trunk.output_shape, what_is_read)).encode())
+    around = [layer for layer in trunk.layers if not isinstance(layer, keras.Model)]  # views before it, pooling after
+    configs = [(type(layer).__name__, layer.get_config() | {"name": None}) for layer in around]
+    hashed.update(repr((trunk.input_shape, trunk.output_shape, configs)).encode())
     for weight in trunk.get_weights():
         hashed.update(np.ascontiguousarray(weight))
     return f"{trunk.name}-{hashed.hexdigest()}"

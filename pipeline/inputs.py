@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline import manifests
 from pipeline.augment import augment, for_device
-from pipeline.canvas import UNREADABLE, WHOLE, canvas, read, reason
+from pipeline.canvas import UNREADABLE, WHOLE, canvas, fit, middle, read, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
 from pipeline.progress import track
@@ -23,6 +23,8 @@ _CORES = os.cpu_count()
 MOST_REJECTED = 0.05  # of a split; beyond that something is wrong with the folder, not with a picture
 _ALWAYS_ALLOWED = 5  # a few bad pictures in a small split say nothing of the folder
 _SHOWN = 10
+VIEWS = (1, 2, 10)  # of a picture, which `viewed` shows
+_CROP = 227 / 256  # of a side
 _TOGETHER = 64  # pictures that Python handles at once: one by one it would hold up the threads that read them
 
 
@@ -38,6 +40,7 @@ class Canvases:
     rows: pd.DataFrame
     size: int
     margin: float
+    centre: tuple[float, float]
     kept: str
     rejected: pd.DataFrame
     _orientations: np.ndarray = field(repr=False)
@@ -54,7 +57,7 @@ class Canvases:
         """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
         if self._store is None:
-            made = _made(numbers, self.rows, self.size, self.margin, self._orientations)
+            made = _made(numbers, self.rows, self.size, self.margin, self.centre, self._orientations)
             return made.batch(batch_size, drop_remainder=drop_remainder)
         batches = numbers.batch(batch_size, drop_remainder=drop_remainder)
         if tf.is_tensor(self._store):
@@ -65,16 +68,24 @@ class Canvases:
         )
 
 
-def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, what: str) -> Canvases:
+def make_canvases(
+    rows: pd.DataFrame,
+    size: int,
+    margin: float,
+    cache: Cache,
+    what: str,
+    centre: tuple[float, float] = (1.0, 1.0),
+) -> Canvases:
     """Read every picture of `rows` once. `what` (such as "train") names them in the progress line and in errors.
 
-    Rows with a face box are cut to it, and turned until the eyes are level where the rows have their landmarks.
+    Rows with a face box are cut to it, and turned until the eyes are level where the rows have their landmarks. Of all
+    canvases the `centre` is taken (`config.Data`).
 
     Raises WorkError when more than 5 % of the pictures (and more than five) cannot be read, with the first ten and
     their reasons.
     """
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
-    stream = _looked_at(rows, size, margin)
+    stream = _looked_at(rows, size, margin, centre)
     orientations = np.zeros(len(rows), np.int32)  # 0: could not be read
     found = _ahead(stream.ignore_errors().batch(_TOGETHER)).as_numpy_iterator()
     place = 0
@@ -88,7 +99,7 @@ def make_canvases(rows: pd.DataFrame, size: int, margin: float, cache: Cache, wh
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
         raise WorkError(_too_many(rejected, len(rows), what))
     rows = rows[read_ones].reset_index(drop=True)
-    return Canvases(rows, size, margin, kept, rejected, orientations[read_ones], store)
+    return Canvases(rows, size, margin, centre, kept, rejected, orientations[read_ones], store)
 
 
 def training(
@@ -133,10 +144,38 @@ def pictures(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Iterato
     yield from _ahead(stream).as_numpy_iterator()
 
 
-def judging(canvases: Canvases, batch_size: int = 64) -> tf.data.Dataset:
-    """{"image": uint8 [B, S, S, 3]} of every row, in the rows' order, unchanged."""
+def judging(
+    canvases: Canvases,
+    batch_size: int = _TOGETHER,
+    how: Augment = Augment(),  # noqa: B008  it is frozen
+    seed: int = 0,
+    epoch: int = 0,
+) -> tf.data.Dataset:
+    """{"image": uint8 [B, S, S, 3]} of every row, in the rows' order; unchanged unless `how` says otherwise."""
     stream = canvases.batches(np.arange(len(canvases)), batch_size)
+    stream = _augmented(stream, canvases.size, how, seed, epoch)
     return _ahead(stream.map(lambda _, pictures: {"image": pictures}))
+
+
+def viewed(canvases: Canvases, views: int) -> tf.data.Dataset:
+    """{"image": uint8 [B, S, S, 3]}: so many views (one of VIEWS) of every row, one after another, in the rows' order.
+
+    1: the canvas. 2: and its mirror image. 10: its four corners and its centre, 227/256 of its side each, enlarged to
+    all of it, and their mirror images: the over-sampling of Levi & Hassner 2015, who cut 227 of 256 pixels.
+    """
+    stream = canvases.batches(np.arange(len(canvases)), max(1, _TOGETHER // views))
+    return _ahead(stream.map(lambda _, pictures: {"image": _views(pictures, canvases.size, views)}))
+
+
+def channel_statistics(canvases: Canvases) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation [3] of each channel over all pixels of all canvases, in levels 0..255."""
+    sums, squares = np.zeros(3), np.zeros(3)
+    for _, pictures in canvases.batches(np.arange(len(canvases)), _TOGETHER).as_numpy_iterator():
+        levels = pictures.reshape(-1, 3).astype(np.float64)
+        sums, squares = sums + levels.sum(axis=0), squares + (levels**2).sum(axis=0)
+    count = len(canvases) * canvases.size**2
+    mean = sums / count
+    return mean.tolist(), np.sqrt(np.maximum(squares / count - mean**2, 0)).tolist()
 
 
 def watched(stream: tf.data.Dataset, arrived: Callable[[], None]) -> tf.data.Dataset:
@@ -183,6 +222,22 @@ def _matrices(numbers: tf.Tensor, size: int, how: Augment, seed: int, epoch: int
     return {"warp": tf.ensure_shape(warps, (None, 2, 3)), "colour": tf.ensure_shape(colours, (None, 3, 4))}
 
 
+def _views(pictures: tf.Tensor, size: int, count: int) -> tf.Tensor:
+    """uint8 [B, size, size, 3] → [B · count, size, size, 3], the views of a picture one after another."""
+    if count == 1:
+        return pictures
+    shown = [pictures] if count == 2 else _corners_and_centre(pictures, size)
+    shown += [view[:, :, ::-1] for view in shown]
+    return tf.reshape(tf.stack(shown, axis=1), (-1, size, size, 3))
+
+
+def _corners_and_centre(pictures: tf.Tensor, size: int) -> list[tf.Tensor]:
+    side = round(size * _CROP)
+    far, middle = size - side, (size - side) // 2
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (middle, middle)]
+    return [fit(pictures[:, top : top + side, left : left + side], size) for top, left in corners]
+
+
 def _ahead(stream: tf.data.Dataset) -> tf.data.Dataset:
     """The stream, two batches ahead of who reads it.
 
@@ -203,20 +258,26 @@ def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return tf.constant(rows["path"].astype(str).tolist(), tf.string), *map(tf.constant, points)
 
 
-def _looked_at(rows: pd.DataFrame, size: int, margin: float) -> tf.data.Dataset:
+def _looked_at(rows: pd.DataFrame, size: int, margin: float, centre: tuple[float, float]) -> tf.data.Dataset:
     """(row number, canvas, orientation) of every row, each file looked at as a picture that may be anything."""
     paths, boxes, eyes = _files(rows)
 
     def look(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         content, orientation = tf.numpy_function(_read, [paths[i]], [tf.string, tf.int32], stateful=False)
         content, orientation = tf.ensure_shape(content, ()), tf.ensure_shape(orientation, ())
-        return i, canvas(content, boxes[i], orientation, size, margin, eyes[i]), orientation
+        made = canvas(content, boxes[i], orientation, size, margin, eyes[i])
+        return i, _middle(made, size, centre), orientation
 
     return tf.data.Dataset.range(len(rows)).map(look, num_parallel_calls=_CORES)
 
 
 def _made(
-    numbers: tf.data.Dataset, rows: pd.DataFrame, size: int, margin: float, orientations: np.ndarray
+    numbers: tf.data.Dataset,
+    rows: pd.DataFrame,
+    size: int,
+    margin: float,
+    centre: tuple[float, float],
+    orientations: np.ndarray,
 ) -> tf.data.Dataset:
     """(row number, canvas) of some row numbers, each made from its file, which was looked at before."""
     paths, boxes, eyes = _files(rows)
@@ -227,9 +288,14 @@ def _made(
         box = tf.constant(WHOLE) if boxes is None else boxes[i]
         orientation = tf.constant(1) if turned is None else turned[i]
         level = None if eyes is None else eyes[i]
-        return i, canvas(tf.io.read_file(paths[i]), box, orientation, size, margin, level)
+        made = canvas(tf.io.read_file(paths[i]), box, orientation, size, margin, level)
+        return i, _middle(made, size, centre)
 
     return numbers.map(make, num_parallel_calls=_CORES)
+
+
+def _middle(made: tf.Tensor, size: int, centre: tuple[float, float]) -> tf.Tensor:
+    return middle(tf.ensure_shape(made, (size, size, 3)), centre)
 
 
 def _read(path: bytes) -> tuple[bytes, np.int32]:

@@ -1,4 +1,4 @@
-"""What a user names on the command line → an Experiment."""
+"""What a user names on the command line → an Experiment, as it will be run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import importlib
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import catalog, parsing
+import models
+from pipeline import catalog, datasets, parsing
 from pipeline.config import Augment, Experiment, Model, Optimizer, Schedule, Stage
 from pipeline.errors import unknown
 
@@ -24,6 +25,18 @@ def load_experiment(name: str) -> Experiment:
     if name in catalog.names("models"):
         return default_experiment(name)
     raise unknown("experiment", name, {*catalog.names("experiments"), *catalog.names("models")})
+
+
+def settle(experiment: Experiment) -> Experiment:
+    """The experiment with nothing left open: targets, splits and weights as they will be used."""
+    experiment = datasets.resolve(experiment)
+    if experiment.model.name not in models.list_models():
+        raise unknown("model", experiment.model.name, models.list_models())
+    if experiment.model.weights != "auto":
+        return experiment
+    drawn = experiment.stages[-1].data.name == "sample"
+    weights = "imagenet" if not drawn and models.facts(experiment.model.name)["imagenet"] else "none"
+    return replace(experiment, model=replace(experiment.model, weights=weights))
 
 
 def default_experiment(model: str) -> Experiment:

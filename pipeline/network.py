@@ -10,7 +10,7 @@ from importlib import import_module
 import keras
 import numpy as np
 
-from models import build_trunk, heads
+from models import build_trunk, heads, views
 from pipeline import targets
 from pipeline.config import Head, Model, Target
 from pipeline.errors import RequestError
@@ -20,12 +20,17 @@ HEAD, ALL, FROM = "head", "all", "from:"
 
 
 def build_network(
-    model: Model, wanted: Sequence[Target], labels: Mapping[str, np.ndarray], train: str | tuple[str, ...] = ALL
+    model: Model,
+    wanted: Sequence[Target],
+    labels: Mapping[str, np.ndarray],
+    train: str | tuple[str, ...] = ALL,
+    statistics: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> keras.Model:
     """{"image": [N, S, S, 3], RGB 0..255} → {target: output}, with what `train` names trainable and nothing else.
 
     labels: each target's known training labels, which place a standardised output. What is frozen of the trunk runs in
-    inference mode (batch norm, dropout, stochastic depth).
+    inference mode (batch norm, dropout, stochastic depth). statistics: mean and standard deviation of the channels
+    [3] in levels 0..255, if pictures are to be standardised by them.
 
     Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
     """
@@ -36,8 +41,13 @@ def build_network(
         if not layer.trainable and hasattr(layer, "rate"):
             layer.rate = 0.0  # Keras would let dropout and stochastic depth work on in a frozen layer
     image = keras.Input((model.image_size, model.image_size, 3), name="image")
+    pictures = {"colour": image, "grey": views.Greyscale(dtype="float32", name="grey")(image)}
+    if statistics:
+        layer = views.standardised(*statistics)
+        pictures = {view: layer(picture) for view, picture in pictures.items()}
     try:
-        outputs = _outputs(trunk(image), model.head, wanted, labels)
+        shown = {view: trunk(pictures[view]) for view in sorted({target.view for target in wanted})}
+        outputs = _outputs(shown, model.head, wanted, labels)
     except ValueError as error:
         raise RequestError(
             f"{model.name} at {model.image_size} pixels cannot be built, perhaps too small for its layers "
@@ -103,13 +113,17 @@ def _trunk(model: Model) -> keras.Model:
 
 
 def _outputs(
-    features: keras.KerasTensor, shared: Head, wanted: Sequence[Target], labels: Mapping[str, np.ndarray]
+    shown: Mapping[str, keras.KerasTensor], shared: Head, wanted: Sequence[Target], labels: Mapping[str, np.ndarray]
 ) -> dict[str, keras.KerasTensor]:
-    """Each target's last layer, on the shared head or on a branch of its own."""
-    pooled = {}  # once for all heads: what they read of a frozen trunk is then one vector
-    if any(target.head is None for target in wanted):
-        common = _headed(features, shared, HEAD, pooled)
-    tops = {t.name: common if t.head is None else _headed(features, t.head, t.name, pooled) for t in wanted}
+    """Each target's last layer, on its view's shared head or on a branch of its own. shown: {view: feature map}."""
+    tops = {}
+    for view, features in shown.items():
+        pooled = {}  # once for all heads: what they read of a frozen trunk is then one vector
+        looking = [target for target in wanted if target.view == view]
+        if any(target.head is None for target in looking):
+            common = _headed(features, shared, HEAD if len(shown) == 1 else f"{HEAD}_{view}", pooled)
+        for target in looking:
+            tops[target.name] = common if target.head is None else _headed(features, target.head, target.name, pooled)
     return {target.name: targets.of(target).output(tops[target.name], labels[target.name]) for target in wanted}
 
 
@@ -121,7 +135,7 @@ def _headed(
         x = heads.pooled(x, head.pool, f"{name}_pool")
     else:
         if head.pool not in pooled:
-            pooled[head.pool] = heads.pooled(features, head.pool, f"pool_{head.pool}")
+            pooled[head.pool] = heads.pooled(features, head.pool, f"{name}_pool_{head.pool}")
         x = pooled[head.pool]
     if head.batch_norm:
         x = keras.layers.BatchNormalization(name=f"{name}_pool_norm")(x)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from keras import ops
 
 from pipeline import inputs, metrics, parallel, targets
@@ -63,35 +64,73 @@ class Trainer(keras.Model):
 
 @dataclass(frozen=True)
 class Judged:
-    """What a network says of some canvases: loss (without penalties), losses, metrics and answers of each target."""
+    """What a network says of some canvases: loss (without penalties), losses, metrics and answers of each target.
+
+    overall: `metrics.overall` of the class targets, empty where there are fewer than two.
+    """
 
     loss: float
     losses: dict[str, float]
     metrics: dict[str, metrics.Metrics]
+    overall: metrics.Metrics
     answers: dict[str, np.ndarray]
     seconds: float
 
 
-def judge(network: keras.Model, wanted: Sequence[Target], canvases: inputs.Canvases) -> Judged:
+def judge(
+    network: keras.Model,
+    wanted: Sequence[Target],
+    canvases: inputs.Canvases,
+    stream: Any = None,
+    views: int = 1,
+) -> Judged:
     """Answers for every canvas; losses and metrics over all rows whose label is known, weighted as in training.
 
-    A target without a known label has a loss of NaN and no metrics, and does not count in the loss.
+    A target without a known label has a loss of NaN and no metrics, and does not count in the loss. stream: pictures
+    that are shown instead of the canvases, in their order, so many `views` of each on end. The answer to a picture is
+    then the mean of the answers (probabilities, or a number in its unit) to its views, and its loss the mean of theirs.
 
     The one judgement: validation during training and `evaluate` both call it.
     """
     began = time.perf_counter()
-    outputs = network.predict(inputs.judging(canvases), verbose=0)
+    outputs = network.predict(stream or inputs.judging(canvases), verbose=0)
     seconds = time.perf_counter() - began
     losses, found, answers = {}, {}, {}
     for kind in map(targets.of, wanted):
         labels, known = kind.encode(canvases.rows[kind.name])
-        values = kind.losses(labels, outputs[kind.name], network)
-        losses[kind.name] = float(weighted_mean(values, known * kind.row_weights(labels))) if known.any() else math.nan
-        answers[kind.name] = np.asarray(kind.decode(outputs[kind.name]))
+        shown = np.repeat(labels, views, axis=0)
+        values = kind.losses(shown, outputs[kind.name], network)
+        weights = np.repeat(known, views) * kind.row_weights(shown)
+        losses[kind.name] = float(weighted_mean(values, weights)) if known.any() else math.nan
+        said = np.asarray(kind.decode(outputs[kind.name]))
+        answers[kind.name] = said.reshape(-1, views, *said.shape[1:]).mean(axis=1)
         rows = known > 0
         found[kind.name] = kind.measure(labels[rows, 0], answers[kind.name][rows]) if rows.any() else {}
     loss = sum(target.weight * losses[target.name] for target in wanted if not math.isnan(losses[target.name]))
-    return Judged(loss, losses, found, answers, seconds)
+    together = measure_overall(wanted, canvases.rows, answers)
+    overall = together(np.arange(len(canvases))) if together else {}
+    return Judged(loss, losses, found, overall, answers, seconds)
+
+
+def measure_overall(
+    wanted: Sequence[Target], rows: pd.DataFrame, answers: Mapping[str, np.ndarray]
+) -> Callable[[np.ndarray], metrics.Metrics] | None:
+    """What gives `metrics.overall` of the targets of kind `classes` on chosen row numbers.
+
+    None where there are fewer than two such targets with a known label.
+    """
+    parts = []
+    for kind in map(targets.of, wanted):
+        labels, known = kind.encode(rows[kind.name])
+        if kind.target.kind == "classes" and known.any():
+            true = np.where(known > 0, labels[:, 0], -1).astype(int)
+            parts.append((true, kind.predicted(answers[kind.name]), len(kind.classes)))
+
+    def measure(chosen: np.ndarray) -> metrics.Metrics:
+        drawn = ((true[chosen], said[chosen], count) for true, said, count in parts)
+        return metrics.overall([metrics.confusion(t[t >= 0], said[t >= 0], count) for t, said, count in drawn])
+
+    return measure if len(parts) > 1 else None
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:

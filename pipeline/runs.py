@@ -10,12 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import parsing
-from pipeline.config import Experiment
+from pipeline.config import Experiment, RandomSplit
 from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class Run:
         return self.file("saved_model")
 
     @property
+    def is_finished(self) -> bool:
+        """Whether training went to its end: environment.json is what it writes last."""
+        return (self.path / "environment.json").exists()
+
+    @property
     def history(self) -> pd.DataFrame:
         """One row an epoch."""
         import pandas as pd
@@ -69,7 +74,7 @@ def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     folder = Path(runs) / (experiment.name or experiment.model.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        run = Run(_unused(folder))
+        run = Run(dated(folder))
     except OSError as error:
         raise RequestError(
             f"no run can be written to {folder}: {error.strerror}; name another place by --runs"
@@ -80,10 +85,32 @@ def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
 
 
 def reopen(run: Run, experiment: Experiment) -> None:
-    """Clear away what a killed process left half-written, and note the configuration it goes on with."""
+    """Clear away what a killed process left half-written, and note the configuration it goes on with. Until it is
+    done again, the run is not finished."""
+    (run.path / "environment.json").unlink(missing_ok=True)
     for leftover in run.path.rglob(f"{_TEMPORARY}*"):
         shutil.rmtree(leftover)
     write_text(run.path / "experiment.json", parsing.to_json(experiment))
+
+
+def find(experiment: Experiment, runs: str | Path = RUNS) -> Run | None:
+    """The newest run of this very configuration (one with nothing left open), a finished one if there is any."""
+    folder = Path(runs) / experiment.name
+    found = [Run(path.parent) for path in folder.glob("*/experiment.json") if _is_of(path, _asked(experiment))]
+    return max(found, key=lambda run: (run.is_finished, run.path.name), default=None)
+
+
+def _is_of(path: Path, asked: Experiment) -> bool:
+    try:
+        return _asked(parsing.read_json(path)) == asked
+    except RequestError:  # a configuration of an older version
+        return False
+
+
+def _asked(experiment: Experiment) -> Experiment:
+    """The experiment without the class weights that training fills in."""
+    targets = (replace(t, class_weights=()) if getattr(t, "balanced", False) else t for t in experiment.targets)
+    return replace(experiment, targets=tuple(targets))
 
 
 def open_run(path: str | Path) -> Run:
@@ -136,6 +163,23 @@ def write_figure(path: Path, figure: Figure) -> None:
     plt.close(figure)
 
 
+def judged_split(experiment: Experiment) -> str:
+    """`test`, or `val` for a split that sets no test rows aside."""
+    split = experiment.stages[-1].data.split
+    return "val" if isinstance(split, RandomSplit) and not split.test else "test"
+
+
+def suffix(split: str, dataset: str | None = None, views: int = 1) -> str:
+    """What the names of an evaluation's files end in; nothing for the test split of the run's own data."""
+    of_split = "" if split == "test" and dataset is None else f"-{split}"
+    return of_split + (f"-{dataset}" if dataset is not None else "") + (f"-views{views}" if views > 1 else "")
+
+
+def results_name(split: str, dataset: str | None = None, views: int = 1) -> str:
+    """The file of an evaluation's results in its run."""
+    return f"results{suffix(split, dataset, views)}.json"
+
+
 def add_rejected(run: Run, rejected: pd.DataFrame) -> None:
     """Add pictures that could not be read (path, reason) to the run's rejected.csv."""
     import pandas as pd
@@ -145,8 +189,8 @@ def add_rejected(run: Run, rejected: pd.DataFrame) -> None:
     write_csv(path, pd.concat([*before, rejected]).drop_duplicates("path"))
 
 
-def _unused(folder: Path) -> Path:
-    """A directory named by the time; two runs in the same second get two names."""
+def dated(folder: Path) -> Path:
+    """A new directory named by the time; two in the same second get two names."""
     while True:
         path = folder / time.strftime("%Y%m%d-%H%M%S")
         try:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from pipeline import config
+
+
+def plateau_rate(how: config.Optimizer, losses: Sequence[float]) -> float:
+    """The rate after epochs of these losses, for the schedule `plateau`: rate · decay^k, where k counts how often
+    `patience` epochs on end did not go below the lowest loss before them (Keras' ReduceLROnPlateau)."""
+    lowest, waited, falls = math.inf, 0, 0
+    for loss in losses:
+        waited = 0 if loss < lowest else waited + 1
+        lowest = min(lowest, loss)
+        if waited == how.schedule.patience:
+            waited, falls = 0, falls + 1
+    return how.learning_rate * how.schedule.decay**falls
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
@@ -44,8 +57,12 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(how: config.Optimizer, steps: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Keras' optimizer for one stage. Weight decay is decoupled and spares biases and normalisation."""
-    rate = Rate(how.learning_rate, how.schedule, steps, steps_per_epoch)
+    """Keras' optimizer for one stage. Weight decay is decoupled and spares biases and normalisation.
+
+    The rate of the schedule `plateau` is set before each epoch, by `plateau_rate`.
+    """
+    at_plateau = how.schedule.name == "plateau"
+    rate = how.learning_rate if at_plateau else Rate(how.learning_rate, how.schedule, steps, steps_per_epoch)
     kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
     extra = {"momentum": 0.9 if how.momentum is None else how.momentum} if how.name == "sgd" else {}
     optimizer = kinds[how.name](rate, weight_decay=how.weight_decay, **extra)

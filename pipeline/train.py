@@ -14,17 +14,17 @@ import keras
 import numpy as np
 import pandas as pd
 
-import models
 from pipeline import checkpoints, datasets, features, inputs, machine, manifests, metrics, parallel, runs, targets
 from pipeline.checkpoints import Progress, Row
-from pipeline.config import Augment, Experiment, Stage, Target
-from pipeline.errors import RequestError, WorkError, unknown
+from pipeline.config import MEAN, Augment, Experiment, Stage, Target
+from pipeline.errors import RequestError, WorkError
+from pipeline.loading import settle
 from pipeline.network import build_network, hand_over, leaves, reseed
 from pipeline.objective import Judged, Trainer, judge
 from pipeline.parallel import Devices
 from pipeline.progress import EpochBar, duration
 from pipeline.runs import Run
-from pipeline.schedules import make_optimizer
+from pipeline.schedules import make_optimizer, plateau_rate
 from pipeline.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ def _train(
 ) -> Run:
     tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
     _check_learnable(experiment, tables)
+    experiment = _balanced(experiment, tables[experiment.stages[-1].name])
     if not (tables[experiment.stages[-1].name]["split"] == "test").any():
         log.warning("there are no test rows: the run cannot be judged on rows that chose nothing")
     progress = checkpoints.read(resume) if resume else Progress()
@@ -93,6 +94,7 @@ def _train(
                     continue
                 checkpoints.write(run, progress)
                 runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
+                runs.write_text(run.path / "history.txt", "\n".join(map(_line, progress.history)) + "\n")
                 tracker.epoch(len(progress.history), row)
         except KeyboardInterrupt:
             log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
@@ -104,18 +106,6 @@ def _train(
         used = {"devices": devices.count, "processes": devices.processes, "stages": progress.notes}
         runs.write_json(run.path / "environment.json", machine.environment(experiment) | used)
     return run
-
-
-def settle(experiment: Experiment) -> Experiment:
-    """The experiment with nothing left open: targets, splits and weights as they will be used."""
-    experiment = datasets.resolve(experiment)
-    if experiment.model.name not in models.list_models():
-        raise unknown("model", experiment.model.name, models.list_models())
-    if experiment.model.weights != "auto":
-        return experiment
-    drawn = experiment.stages[-1].data.name == "sample"
-    weights = "imagenet" if not drawn and models.facts(experiment.model.name)["imagenet"] else "none"
-    return replace(experiment, model=replace(experiment.model, weights=weights))
 
 
 class StageRun:
@@ -186,15 +176,16 @@ class StageRun:
 
     def _canvases(self, table: pd.DataFrame, split: str) -> inputs.Canvases:
         rows = table[table["split"] == split].reset_index(drop=True)
-        size = self.experiment.model.image_size
-        return inputs.make_canvases(rows, size, self.stage.data.margin, self.experiment.cache, split)
+        size, data = self.experiment.model.image_size, self.stage.data
+        return inputs.make_canvases(rows, size, data.margin, self.experiment.cache, split, data.centre)
 
     def _network(self, before: keras.Model | None) -> keras.Model:
         """This stage's network; weights come from the stage before, where there is one."""
         labels = {name: values[self.known[name] > 0, 0] for name, values in self.labels.items()}
         fresh = before is None and not self.progress.epoch
         model = self.experiment.model if fresh else replace(self.experiment.model, weights="none")
-        network = build_network(model, self.experiment.targets, labels, self.stage.train)
+        statistics = inputs.channel_statistics(self.train) if model.channel_statistics else None
+        network = build_network(model, self.experiment.targets, labels, self.stage.train, statistics)
         if before is not None:
             for name in hand_over(before, network):
                 log.info(f"stage {self.stage.name}: layer {name} starts new")
@@ -210,7 +201,8 @@ class StageRun:
         frozen = not self.network.get_layer(model.name).trainable_weights
         if stage.views and not frozen:
             raise RequestError(f"stage {stage.name}: views are for a frozen trunk, but it trains {stage.train}")
-        if not frozen or (self.augment != Augment() and not stage.views):
+        several = len({target.view for target in self.experiment.targets}) > 1
+        if not frozen or several or stage.augment_val or (self.augment != Augment() and not stage.views):
             return
         trunk, learner = features.split(self.network, model.name)
         val = features.answered(trunk, self.val, cache, "val")
@@ -243,6 +235,8 @@ class StageRun:
             augment_on=machine.augments_on(self.experiment),
             part=self.devices.part,
         )
+        if self.stage.optimizer.schedule.name == "plateau":
+            self.trainer.optimizer.learning_rate = plateau_rate(self.stage.optimizer, self._followed())
         what, compiles = f"{self.stage.name} {epoch + 1}/{self.stage.epochs}", self.trainer.train_function is None
         with EpochBar(what, self.steps, self.batch_size, compiles) as bar:
             stream = inputs.watched(stream, bar.arrived)
@@ -260,11 +254,21 @@ class StageRun:
                 f"rate than {self.stage.optimizer.learning_rate:g} may help"
             )
         if len(self.val):
-            row |= _val_columns(judge(self.learner, self.experiment.targets, self.val))
+            row |= _val_columns(judge(self.learner, self.experiment.targets, self.val, self._val_stream(epoch)))
         row = self.devices.first_says(row)  # lest a last bit make two processes keep another epoch
         self._note(time.perf_counter() - began, bar.waited)
         self._tell(row)
         return row
+
+    def _followed(self) -> list[float]:
+        """The losses of the stage's epochs so far, of validation if there is one."""
+        column = "val_loss" if len(self.val) else "loss"
+        return [row[column] for row in self.progress.history if row["stage"] == self.stage.name]
+
+    def _val_stream(self, epoch: int) -> Any:
+        """Validation pictures that are augmented, if the stage has them so."""
+        how = self.stage.augment if self.stage.augment_val else Augment()
+        return inputs.judging(self.val, how=how, seed=self.experiment.seed, epoch=epoch)
 
     def _note(self, seconds: float, waited: float) -> None:
         """What environment.json says of this stage: whole epochs' time, validation included, and how much of it steps
@@ -340,6 +344,12 @@ def _is_better(row: Row, best: Row | None, keep: str) -> bool:
     return row[keep] > best[keep]
 
 
+def _line(row: Row) -> str:
+    """An epoch in a line of text: every column of history.csv."""
+    values = (f"{name} {value:.6g}" for name, value in row.items() if name not in ("stage", "epoch"))
+    return f"{row['stage']} {row['epoch']}: {'  '.join(values)}"
+
+
 def _shown(row: Row, names: Sequence[str]) -> str:
     return "  ".join(f"{name} {row[name]:.4g}" for name in names if name in row)
 
@@ -349,7 +359,7 @@ def _val_columns(judged: Judged) -> dict[str, float]:
     for name, loss in judged.losses.items():
         row[f"val_{name}_loss"] = loss
         row |= {f"val_{name}_{metric}": value for metric, value in judged.metrics[name].items()}
-    return row
+    return row | {f"val_{MEAN}_{metric}": value for metric, value in judged.overall.items()}
 
 
 def _count(weights: Sequence[Any]) -> int:
@@ -374,6 +384,20 @@ def _labelled(stage: Stage, table: pd.DataFrame, wanted: Sequence[Target]) -> pd
     return table
 
 
+def _balanced(experiment: Experiment, table: pd.DataFrame) -> Experiment:
+    """The experiment with the class weights of balanced targets, by the training labels of the last stage."""
+    rows = table[table["split"] == "train"]
+
+    def filled_in(target: Target) -> Target:
+        if not getattr(target, "balanced", False):
+            return target
+        labels, known = targets.of(target).encode(rows[target.name])
+        counts = np.bincount(labels[known > 0, 0].astype(int), minlength=len(target.classes))
+        return replace(target, class_weights=tuple(metrics.class_weights(counts).tolist()))
+
+    return replace(experiment, targets=tuple(map(filled_in, experiment.targets)))
+
+
 def _check_learnable(experiment: Experiment, tables: dict[str, pd.DataFrame]) -> None:
     """Every target must be known somewhere, and what is kept must be a column of history.csv."""
     for kind in map(targets.of, experiment.targets):
@@ -382,6 +406,8 @@ def _check_learnable(experiment: Experiment, tables: dict[str, pd.DataFrame]) ->
     columns = ["val_loss"]
     for kind in map(targets.of, experiment.targets):
         columns += [f"val_{kind.name}_{metric}" for metric in ("loss", *kind.metric_names)]
+    if sum(target.kind == "classes" for target in experiment.targets) > 1:
+        columns += [f"val_{MEAN}_{metric}" for metric in metrics.OVERALL]
     for stage in experiment.stages:
         if stage.keep not in ("last", *columns):
             raise RequestError(

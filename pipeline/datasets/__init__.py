@@ -36,7 +36,21 @@ def resolve(experiment: Experiment) -> Experiment:
         replace(stage, data=replace(stage.data, split=stage.data.split or own_split(stage.data)))
         for stage in experiment.stages
     )
-    return replace(experiment, stages=stages, targets=experiment.targets or offered(stages[-1].data))
+    wanted = tuple(_with_classes(target, stages[-1].data) for target in experiment.targets)
+    return replace(experiment, stages=stages, targets=wanted or offered(stages[-1].data))
+
+
+def _with_classes(target: Target, data: Data) -> Target:
+    """The target with the classes that the dataset declares for its name, where it left them open."""
+    if target.kind != "classes" or target.classes:
+        return target
+    declared = {one.name: one.classes for one in offered(data) if getattr(one, "classes", ())}
+    if target.name not in declared:
+        raise RequestError(
+            f"dataset {data.name} declares no classes for {target.name}, only for {', '.join(declared) or 'nothing'}: "
+            f"list the classes of {target.name} in the experiment"
+        )
+    return replace(target, classes=declared[target.name])
 
 
 def offered(data: Data) -> tuple[Target, ...]:

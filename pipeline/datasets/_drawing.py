@@ -14,14 +14,9 @@ from itertools import count as count_from
 import cv2
 import numpy as np
 
-CLASSES = {
-    "hair_style": ("bald", "cropped", "curly", "parted", "bob", "long", "bun"),
-    "glasses": ("none", "clear", "dark"),
-    "brows": ("straight", "arched", "angled"),
-    "hair_colour": ("black", "brown", "blond", "red"),
-    "background": ("plain", "gradient", "stripes", "dots", "checks", "bokeh"),
-    "expression": ("neutral", "smile", "open"),
-}
+from pipeline.datasets.sample import ATTRIBUTES
+
+CLASSES = {target.name: target.classes for target in ATTRIBUTES}
 
 _SIZE, _CANVAS = 128, 256  # drawn at twice the size and shrunk: the cheapest good anti-aliasing
 _SHIFT = 4  # OpenCV's fixed-point bits for sub-pixel corners

@@ -8,10 +8,12 @@ with its category 1 to 6). Each category is a target. The official split: 5,000,
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from pipeline.config import Classes, OfficialSplit, Target
 from pipeline.errors import RequestError
@@ -25,7 +27,10 @@ _NAMES = ("pattern", "sleeve", "length", "neckline", "material", "fit")  # of th
 _ATTRIBUTES = "split/list_attr_cloth.txt"
 _PICTURES = {split: f"split/{split}.txt" for split in ("train", "val", "test")}
 _LABELS = {split: f"split/{split}_attr.txt" for split in ("train", "val")}
+
 _HEADER = re.compile(r"[A-Za-z_]+\d?")  # picture_filename, category1; neither a picture nor a number
+
+log = logging.getLogger(__name__)
 
 
 def targets(root: str | None) -> tuple[Target, ...]:
@@ -40,6 +45,27 @@ def load(root: str | None) -> pd.DataFrame:
     folder = _require(root)
     learned = _targets(folder / _ATTRIBUTES)
     return pd.concat([_rows(folder, split, learned) for split in _PICTURES], ignore_index=True)
+
+
+def hand_in(rows: pd.DataFrame, said: pd.DataFrame, learned: Sequence[Target], folder: Path) -> None:
+    """Write prediction.txt, six class numbers a row in the order of the test list, and prediction.zip with it.
+
+    rows: all of the test list. said: `<category>_predicted` of those that could be read. A list with gaps is no answer
+    to the task: then nothing is written, with a warning.
+    """
+    from pipeline import runs
+
+    missing = int((~rows["path"].isin(said["path"])).sum())
+    classes = {target.name: target.classes for target in learned}
+    if missing or not set(_NAMES) <= set(classes):
+        why = f"{missing} test pictures could not be read" if missing else "it takes all six categories"
+        log.warning(f"fashion: no prediction.txt is written, since {why}")
+        return
+    numbers = [said[f"{name}_predicted"].map(classes[name].index) for name in _NAMES]
+    text = "".join(" ".join(map(str, row)) + "\n" for row in zip(*numbers, strict=True))
+    runs.write_text(folder / "prediction.txt", text)
+    with runs.written(folder / "prediction.zip") as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("prediction.txt", text)
 
 
 def _require(root: str | None) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pipeline.config import Binary, RandomSplit, Regression
+from pipeline.config import Binary, Classes, RandomSplit, Regression
 from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from pipeline.datasets._drawing import Picture
 
 TARGETS = (Regression("age"), Binary("gender"))
+ATTRIBUTES = (  # further columns of every picture
+    Classes("hair_style", ("bald", "cropped", "curly", "parted", "bob", "long", "bun")),
+    Classes("glasses", ("none", "clear", "dark")),
+    Classes("brows", ("straight", "arched", "angled")),
+    Classes("hair_colour", ("black", "brown", "blond", "red")),
+    Classes("background", ("plain", "gradient", "stripes", "dots", "checks", "bokeh")),
+    Classes("expression", ("neutral", "smile", "open")),
+)
 SPLIT = RandomSplit(test=0.2, val=0.1)
 
 ROOT = "runs/data/sample/faces"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
+from pipeline import metrics
 from pipeline.answers import class_index
 from pipeline.config import Target
-from pipeline.metrics import Metrics
 
 
 class Kind:
@@ -59,9 +59,11 @@ class Kind:
         """Probabilities [N, C] → the index of the class that is said [N], as `describe` has it."""
         return class_index(self.describe(), answers)
 
-    def measure(self, labels: np.ndarray, answers: np.ndarray) -> Metrics:
+    def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
         """All metrics of known labels [N] against answers."""
-        raise NotImplementedError
+        if not self.classes:
+            return metrics.measure(self.metric_names, labels, answers)
+        return metrics.measure(self.metric_names, labels, self.predicted(answers), answers)
 
     def describe(self) -> dict[str, object]:
         """What a reader of the exported model must know of the answers."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from keras import ops
 
@@ -50,11 +49,6 @@ class Stepped(Kind):
 
     def decode(self, outputs: Any) -> Any:
         return self.probabilities(outputs) if self.classes else self.target.low + self.said(outputs)
-
-    def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
-        if self.classes:
-            return metrics.classes(labels, self.predicted(answers), self.count, ordered=True)
-        return metrics.regression(labels, answers)
 
     def describe(self) -> dict[str, object]:
         return super().describe() if self.classes else {"kind": self.target.kind, "unit": self.target.unit}

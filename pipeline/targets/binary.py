@@ -35,6 +35,3 @@ class Behaviour(Kind):
 
     def decode(self, outputs: Any) -> Any:
         return ops.concatenate([1 - outputs, outputs], axis=1)
-
-    def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
-        return metrics.binary(labels, answers[:, 1])

@@ -51,8 +51,5 @@ class Behaviour(Kind):
     def decode(self, outputs: Any) -> Any:
         return outputs
 
-    def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
-        return metrics.classes(labels, self.predicted(answers), len(self.classes), self.target.ordered)
-
     def _one_hot(self, labels: Any) -> Any:
         return ops.one_hot(ops.cast(labels[:, 0], "int32"), len(self.classes), dtype="float32")

@@ -42,9 +42,6 @@ class Behaviour(Kind):
     def decode(self, outputs: Any) -> Any:
         return outputs[:, 0]
 
-    def measure(self, labels: np.ndarray, answers: np.ndarray) -> metrics.Metrics:
-        return metrics.regression(labels, answers)
-
     def describe(self) -> dict[str, object]:
         return {"kind": self.target.kind, "unit": self.target.unit}
 
