@@ -1,0 +1,9 @@
+"""UNIMIB's RegNetY-128GF from ImageNet with the large head, everything unfrozen.
+
+Reported: converges later than ResNet18; no number. With its ImageNet top it has 644,812,894 parameters.
+Run: make train MODEL=unimib/regnety_128gf_unfrozen DATA_ROOT=imdb_wiki
+"""
+
+from pipeline.experiments.unimib._base import LARGE, experiment
+
+EXPERIMENT = experiment("regnety_128gf", LARGE, train="all")

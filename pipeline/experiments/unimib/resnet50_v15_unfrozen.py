@@ -1,0 +1,9 @@
+"""UNIMIB's ResNet50 (torchvision's) from ImageNet with the large head, everything unfrozen.
+
+Reported: converges later than ResNet18; no number.
+Run: make train MODEL=unimib/resnet50_v15_unfrozen DATA_ROOT=imdb_wiki
+"""
+
+from pipeline.experiments.unimib._base import LARGE, experiment
+
+EXPERIMENT = experiment("resnet50_v15", LARGE, train="all")
