@@ -13,11 +13,11 @@ import pandas as pd
 
 from pipeline import datasets, inputs, manifests, metrics, plots, runs, splits, targets
 from pipeline.answers import columns
-from pipeline.config import Data, Experiment, Target
+from pipeline.config import MEAN, Data, Experiment, Target
 from pipeline.errors import EmptySplitError, RequestError
 from pipeline.machine import set_up
 from pipeline.network import load_network
-from pipeline.objective import Judged, judge
+from pipeline.objective import Judged, judge, measure_overall
 from pipeline.runs import Run
 
 log = logging.getLogger(__name__)
@@ -26,21 +26,35 @@ EXAMPLES = 24  # pictures shown in a figure
 
 
 def evaluate(
-    run: Run, split: str = "test", dataset: str | None = None, root: str | None = None, audit: bool = False
+    run: Run,
+    split: str = "test",
+    dataset: str | Data | None = None,
+    root: str | None = None,
+    audit: bool = False,
+    views: int = 1,
 ) -> dict[str, Any]:
     """Judge a run's model.keras, and write results, predictions and figures into the run; answers the results.
 
     split: `val` or `test` of the run's own last stage; with `dataset` (and its `root`), of that dataset, divided as it
-    is by itself. A target that the dataset does not have is left out. Intervals are 95 %, bootstrapped over subjects.
+    is by itself, or as a `config.Data` has it. A target that the dataset does not have is left out. Intervals are 95 %,
+    bootstrapped over subjects.
     audit: also the metrics of the rows that share nothing with a training row, and of those that do, under `audit`.
+    views: of each picture, whose answers are averaged (`inputs.viewed`); the files then end in `-views<N>`.
 
-    Raises RequestError for a run without its files, or a split without rows or without labels.
+    Raises RequestError for a run without its files, a split without rows or without labels, or other views than these.
     """
+    if views not in inputs.VIEWS:
+        raise RequestError(
+            f"views {views}: expected 1 (the picture), 2 (and its mirror image) or 10 (corners, centre and their "
+            "mirror images)"
+        )
     experiment = run.experiment
     set_up(experiment)
     data = experiment.stages[-1].data
-    if dataset is not None:
-        data = Data(dataset, root=root, margin=data.margin, aligned=data.aligned)
+    if isinstance(dataset, Data):
+        data, dataset = dataset, dataset.name
+    elif dataset is not None:
+        data = Data(dataset, root=root, margin=data.margin, aligned=data.aligned, centre=data.centre)
     elif root is not None:
         experiment = _moved(experiment, root)
         data = experiment.stages[-1].data
@@ -58,17 +72,21 @@ def evaluate(
             log.warning(f"{data.name} has no {target.name}: it is not judged")
     trained_on = _trained_on(experiment, data, table, needed=audit)
     network = load_network(run)
-    canvases = inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
-    judged = judge(network, judged_targets, canvases)
-    results = _results(split, canvases.rows, judged_targets, judged, network)
+    size, cache = experiment.model.image_size, experiment.cache
+    canvases = inputs.make_canvases(rows, size, data.margin, cache, split, data.centre)
+    judged = judge(network, judged_targets, canvases, inputs.viewed(canvases, views), views)
+    results = _results(split, views, canvases.rows, judged_targets, judged, network)
     leaks = None if trained_on is None else splits.leaks(canvases.rows, trained_on)
     results["leak"] = None if leaks is None else {name: int(rows.sum()) for name, rows in leaks.items()}
     if leaks is not None and audit:
         results["audit"] = _audit(canvases.rows, judged_targets, judged.answers, leaks.any(axis=1).to_numpy())
-    suffix = _suffix(split, dataset)
-    runs.write_json(run.path / results_name(split, dataset), results)
+    suffix = runs.suffix(split, dataset, views)
+    runs.write_json(run.path / runs.results_name(split, dataset, views), results)
     said = predictions(canvases.rows, judged_targets, judged.answers)
     runs.write_csv(run.path / f"predictions{suffix}.csv", said)
+    hand_in = getattr(datasets.find(data.name), "hand_in", None)
+    if hand_in and split == "test":
+        hand_in(rows, said, judged_targets, run.path)
     runs.add_rejected(run, canvases.rejected)
     plots.figures(run, results, said, canvases.first(EXAMPLES), judged_targets, suffix)
     return results
@@ -81,11 +99,6 @@ def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str,
         table[target.name] = rows[target.name]
         table = table.join(columns(target.name, targets.of(target).describe(), answers[target.name]))
     return table
-
-
-def results_name(split: str, dataset: str | None = None) -> str:
-    """The file of an evaluation's results in its run."""
-    return f"results{_suffix(split, dataset)}.json"
 
 
 def _moved(experiment: Experiment, root: str) -> Experiment:
@@ -110,23 +123,26 @@ def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed:
     return pd.concat([table[table["split"] == "train"] for table in tables], ignore_index=True)
 
 
-def _suffix(split: str, dataset: str | None) -> str:
-    if dataset is not None:
-        return f"-{split}-{dataset}"
-    return "" if split == "test" else f"-{split}"
-
-
 def _results(
-    split: str, rows: pd.DataFrame, wanted: Sequence[Target], judged: Judged, network: keras.Model
+    split: str, views: int, rows: pd.DataFrame, wanted: Sequence[Target], judged: Judged, network: keras.Model
 ) -> dict[str, Any]:
     return {
         "split": split,
+        "views": views,
         "count": len(rows),
         "loss": judged.loss,
         "penalty": float(sum(network.losses)),
         "seconds": round(judged.seconds, 3),
         "targets": _targets_results(wanted, rows, judged.answers),
-    }
+    } | _overall(wanted, rows, judged)
+
+
+def _overall(wanted: Sequence[Target], rows: pd.DataFrame, judged: Judged) -> dict[str, Any]:
+    """`mean`: the metrics of several class targets together, where there are several."""
+    measure = measure_overall(wanted, rows, judged.answers)
+    if measure is None:
+        return {}
+    return {MEAN: judged.overall | {"interval": metrics.intervals(measure, manifests.groups(rows).to_numpy())}}
 
 
 def _audit(

@@ -1,0 +1,128 @@
+"""Averages over views of each picture: what the views are, and that the mean of the answers is what is judged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from pipeline import datasets, evaluate, inputs, targets
+from pipeline.__main__ import main
+from pipeline.canvas import fit
+from pipeline.config import Cache
+from pipeline.errors import RequestError
+from pipeline.network import load_network
+from pipeline.objective import judge
+from pipeline.runs import Run
+from tests.conftest import smooth_picture, write_picture
+
+SIZE = 64
+CUT, FAR, MIDDLE = 57, 7, 3  # 227/256 of 64 pixels, the last place where that begins, and the middle one
+
+
+@pytest.fixture(scope="module")
+def canvases(tmp_path_factory: pytest.TempPathFactory) -> inputs.Canvases:
+    """More pictures than a batch has, of the canvas' size."""
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = [str(write_picture(folder / f"{i}.png", i, SIZE)) for i in range(70)]
+    rows = pd.DataFrame({"path": paths, **dict.fromkeys("xywh", np.nan)})
+    return inputs.make_canvases(rows, SIZE, 0.0, Cache(), "test")
+
+
+def shown(canvases: inputs.Canvases, views: int) -> np.ndarray:
+    """uint8 [N, views, S, S, 3]."""
+    batches = [batch["image"] for batch in inputs.viewed(canvases, views)]
+    assert max(len(batch) for batch in batches) <= 64  # as without views: they take no more memory
+    return np.concatenate(batches).reshape(len(canvases), views, SIZE, SIZE, 3)
+
+
+def test_one_view_is_the_picture_and_two_are_with_its_mirror_image(canvases: inputs.Canvases) -> None:
+    pictures = canvases.first(70)
+    assert np.array_equal(shown(canvases, 1)[:, 0], pictures)
+    both = shown(canvases, 2)
+    assert np.array_equal(both[:, 0], pictures)
+    assert np.array_equal(both[:, 1], pictures[:, :, ::-1])
+
+
+def test_ten_views_are_corners_and_centre_of_227_in_256_and_their_mirror_images(canvases: inputs.Canvases) -> None:
+    views = shown(canvases, 10)
+    places = [(0, 0), (0, FAR), (FAR, 0), (FAR, FAR), (MIDDLE, MIDDLE)]
+    for number in (0, 69):
+        picture = smooth_picture(number, SIZE)
+        for view, (top, left) in enumerate(places):
+            cut = fit(tf.constant(picture[top : top + CUT, left : left + CUT]), SIZE).numpy()
+            assert np.array_equal(views[number, view], cut)
+            assert np.array_equal(views[number, view + 5], cut[:, ::-1])
+
+
+@pytest.fixture
+def copy(run: Run, tmp_path: Path) -> Run:
+    return Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+
+
+def test_answers_are_the_mean_of_those_to_a_picture_and_its_mirror_image(copy: Run) -> None:
+    before = (copy.path / "results.json").read_bytes()
+    evaluate(copy, views=2)
+    results = json.loads((copy.path / "results-views2.json").read_text())
+    said = pd.read_csv(copy.path / "predictions-views2.csv")
+    network, canvases = load_network(copy), judged_canvases(copy)
+    pictures = canvases.first(len(canvases))
+    outputs = [network.predict({"image": shown}, verbose=0) for shown in (pictures, pictures[:, :, ::-1])]
+    for target in copy.experiment.targets:
+        kind = targets.of(target)
+        mean = np.mean([kind.decode(one[target.name]) for one in outputs], axis=0)
+        column = said["age_predicted"] if target.name == "age" else said[["gender_p_female", "gender_p_male"]]
+        np.testing.assert_allclose(column, mean, rtol=1e-4)
+    assert (results["views"], results["count"]) == (2, len(said))
+    assert results["targets"]["age"]["mae"] == pytest.approx((said["age"] - said["age_predicted"]).abs().mean())
+    assert (copy.path / "results.json").read_bytes() == before
+    assert {"confusion_gender-views2.png", "predicted_age-views2.png"} <= {p.name for p in copy.path.glob("figures/*")}
+
+
+def judged_canvases(run: Run) -> inputs.Canvases:
+    table = datasets.load(run.experiment.stages[-1].data)
+    rows = table[table["split"] == "test"].reset_index(drop=True)
+    return inputs.make_canvases(rows, run.experiment.model.image_size, 0.4, Cache(), "test")
+
+
+def test_losses_and_answers_are_means_over_the_views(run: Run) -> None:
+    network, wanted, some = load_network(run), run.experiment.targets, judged_canvases(run)
+    pictures = some.first(len(some))
+
+    def judged(shown: np.ndarray, views: int):
+        return judge(network, wanted, some, tf.data.Dataset.from_tensors({"image": shown}), views)
+
+    plain, mirrored = judged(pictures, 1), judged(pictures[:, :, ::-1], 1)
+    both = judged(np.stack([pictures, pictures[:, :, ::-1]], axis=1).reshape(-1, *pictures.shape[1:]), 2)
+    assert both.loss == pytest.approx((plain.loss + mirrored.loss) / 2, rel=1e-5)
+    same = judged(np.repeat(pictures, 2, axis=0), 2)
+    assert same.loss == pytest.approx(plain.loss, rel=1e-5)
+    np.testing.assert_allclose(same.answers["gender"], plain.answers["gender"], rtol=1e-4)
+    assert same.metrics["age"] == pytest.approx(plain.metrics["age"], rel=1e-4)
+
+
+def test_other_numbers_of_views_are_refused(run: Run, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(RequestError, match=r"views 3: expected 1 .*, 2 .* or 10"):
+        evaluate(run, views=3)
+    assert main(["evaluate", str(run.path), "--views", "3"]) == 2
+    said = capsys.readouterr().err
+    assert "invalid choice: 3 (choose from 1, 2, 10)" in said
+    assert said.count("\n") == 1
+
+
+def test_the_command_shows_one_view_beside_ten_and_ends_with_their_own_file(copy: Run, capsys) -> None:
+    assert main(["evaluate", str(copy.path), "--views", "10", "--split", "val"]) == 0
+    assert "one view" not in capsys.readouterr().err
+    assert main(["evaluate", str(copy.path), "--views", "10"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == str(copy.path / "results-views10.json")
+    assert "mean of 10 views" in captured.err
+    mae = json.loads((copy.path / "results.json").read_text())["targets"]["age"]["mae"]
+    line = next(line for line in captured.err.splitlines() if "mae" in line)
+    assert line.split("│")[-2].strip() == f"{mae:.4g}"
+    assert (copy.path / "predictions-val-views10.csv").is_file()
