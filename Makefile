@@ -14,7 +14,7 @@ PIP = $(BIN)python -m pip install --quiet --disable-pip-version-check
 TRAIN_OPTIONS = $(if $(DATASET),--dataset $(DATASET)) $(if $(DATA_ROOT),--root $(DATA_ROOT)) \
 	$(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-.PHONY: help setup train evaluate predict export test bench lint
+.PHONY: help setup train evaluate predict export reproduce test bench lint
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -48,6 +48,9 @@ predict: $(READY)  ## RUN=runs/... INPUT="pictures or folders" [ARGS=]
 
 export: $(READY)  ## RUN=runs/... [ARGS=]
 	$(BIN)python -m pipeline export $(RUN) $(ARGS)
+
+reproduce: $(READY)  ## REPORT=cz4042 (or all) [ARGS="--quick --root adience=DIR"]
+	$(BIN)python -m pipeline reproduce $(or $(REPORT),all) $(ARGS)
 
 test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow" for those
 	$(BIN)python -m pytest $(ARGS)

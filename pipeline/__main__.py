@@ -3,81 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-import re
 import sys
-import tempfile
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pipeline import catalog
-from pipeline.config import Cleaning, Data, Experiment, RandomSplit, Stage
+from pipeline.commandline import (
+    EXPERIMENT_OPTIONS,
+    STAGE_OPTIONS,
+    Parser,
+    add_experiment_options,
+    configure,
+    count,
+    exit_status,
+    option,
+    overridden,
+    with_short_options,
+)
+from pipeline.config import Cleaning, Data, Experiment, RandomSplit
 from pipeline.errors import EmptySplitError, NotThereError, RequestError, WorkError
+from pipeline.protocols import PROTOCOLS, under
 from pipeline.startup import import_tensorflow
 
 if TYPE_CHECKING:
-    from pipeline.parsing import Fields
     from pipeline.runs import Run
-
-# Short options, and the field of the last stage (or of the experiment) that each stands for.
-STAGE_OPTIONS = {"dataset": str, "root": str, "epochs": int, "batch_size": int, "learning_rate": float, "limit": int}
-EXPERIMENT_OPTIONS = {"weights": str, "image_size": int, "seed": int}
-
-
-class _Once(logging.Filter):
-    """Lets a warning through once: data are read by training and again by evaluation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        new = record.levelno < logging.WARNING or text not in self.seen
-        self.seen.add(text)
-        return new
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise RequestError(f"{message}; see `{self.prog} --help`")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit status: 0 done, 1 the work failed, 2 the request was wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger().handlers[0].addFilter(_Once())
-    for library in ("absl", "tensorflow", "matplotlib", "jax"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    try:
-        chosen, rest = _parser().parse_known_args(arguments)
-        with_fields = chosen.command in ("train", "data", "clean")
-        if rest and not with_fields:
-            raise RequestError(f"unknown argument {rest[0]!r}; see `python -m pipeline {chosen.command} --help`")
-        print(chosen.run(chosen, rest) if with_fields else chosen.run(chosen))
-    except RequestError as error:
-        return _failed(error, 2)
-    except (WorkError, ConnectionError, OSError, MemoryError) as error:
-        return _failed(error, 1)
-    except KeyboardInterrupt:
-        return _failed("interrupted", 1)
-    except Exception as error:  # a defect of ours: one line for the user, the rest for whoever mends it
-        with tempfile.NamedTemporaryFile("w", prefix="facet-", suffix=".log", delete=False) as details:
-            traceback.print_exc(file=details)
-        return _failed(f"{type(error).__name__}: {error!s:.200}; please report this, with {details.name}", 1)
-    return 0
+    return exit_status(lambda: _run(arguments))
 
 
-def _failed(error: object, status: int) -> int:
-    print(f"facet: {error}", file=sys.stderr)
-    return status
+def _run(arguments: Sequence[str] | None) -> object:
+    chosen, rest = _parser().parse_known_args(arguments)
+    with_fields = chosen.command in ("train", "data", "clean")
+    if rest and not with_fields:
+        raise RequestError(f"unknown argument {rest[0]!r}; see `python -m pipeline {chosen.command} --help`")
+    return chosen.run(chosen, rest) if with_fields else chosen.run(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m pipeline", description="Train, judge and ship models that read faces.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -88,7 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dataset", metavar="NAME", help="another dataset than the run's own")
     command.add_argument("--root", metavar="DIR", help="where it lies")
     command.add_argument("--split", choices=("val", "test"), default="test")
+    command.add_argument(
+        "--views",
+        type=int,
+        choices=(1, 2, 10),
+        default=1,
+        help="average the answers to so many views of each picture: 2 with its mirror image, 10 corners, centre and "
+        "their mirror images",
+    )
     command.add_argument("--audit", action="store_true", help="also judge leaking rows, and all others, by themselves")
+
+    command = _add(commands, "compare", _compare, "runs side by side, and what is certain of their differences")
+    command.add_argument("run_paths", metavar="RUN", nargs="+", help="two or more, judged on the same test rows")
+    command.epilog = "Writes comparison.csv and comparison.md into a new folder runs/compare/<time>."
 
     command = _add(commands, "predict", _predict, "answers for pictures of faces")
     command.add_argument("model", metavar="RUN|SAVED_MODEL")
@@ -105,7 +87,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add_data(commands, "clean", _clean, "keep the rows that show one clear face, and say why others went")
     command.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask cluster, such as tcp://host:8786")
-    command.add_argument("--processes", type=_count, metavar="N", help="workers on this machine (one a core)")
+    command.add_argument("--processes", type=count, metavar="N", help="workers on this machine (one a core)")
+
+    command = _add(commands, "reproduce", _reproduce, "a report's tables again: reported, ours, ours done honestly")
+    command.add_argument("report", metavar="REPORT|all", help="cz4042, cm50265, group91, unimib or ai6126")
+    command.add_argument("--quick", action="store_true", help="in small, on the drawn faces: shows that all of it runs")
+    named = {"action": "append", "default": [], "type": _named}
+    command.add_argument("--root", metavar="DATASET=DIR", help="where a dataset lies; repeats", **named)
+    command.add_argument("--weights", metavar="NETWORK=FILE", help="in place of ImageNet's download; repeats", **named)
+    command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are looked for and written")
 
     command = _add(commands, "list", _list, "what can be named")
     command.add_argument("what", choices=catalog.FOLDERS)
@@ -134,53 +124,32 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "experiment", metavar="EXPERIMENT", nargs="?", help="a name of `list experiments`, a JSON file, or a model"
     )
     command.add_argument("--resume", metavar="RUN", help="go on with a run; --epochs then says how many in all")
-    for name, kind in STAGE_OPTIONS.items():
-        command.add_argument(
-            _option(name),
-            action="append",
-            default=[],
-            type=_of_stage(kind),
-            metavar=f"[STAGE=]{kind.__name__.upper()}",
-            help="of the last stage, or of the one named (train=3)",
-        )
-    texts = {"weights": "none, imagenet, or a .weights.h5 file", "image_size": "pixels", "seed": "of everything random"}
-    for name, kind in EXPERIMENT_OPTIONS.items():
-        command.add_argument(_option(name), type=kind, help=texts[name])
-    command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
+    add_experiment_options(command)
     command.add_argument("--devices", choices=("one", "all"), default="one", help="all: they share each batch")
-    command.add_argument("--track", choices=("wandb", "tensorboard"), help="follow the run there too")
-    command.add_argument("--fields", action="store_true", help="show every other field that can be set, and stop")
-    command.epilog = "Every other field has its long name, such as --stages.0.optimizer.name sgd: see --fields."
+    command.add_argument("--protocol", choices=PROTOCOLS, default="report", help="honest: its honest twin (README)")
+    command.add_argument("--folds", metavar="all|K", help="test each fold, or fold K, of a dataset that has folds")
+    command.add_argument("--seeds", type=count, metavar="N", help="train N times, from N seeds, and sum them up")
 
 
-def _count(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(text)
-    return int(text)
+def _configured(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
+    from pipeline import loading
 
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _of_stage(kind: type) -> object:
-    """VALUE or STAGE=VALUE → (stage or None, value)."""
-
-    def parse(text: str) -> tuple[str | None, object]:
-        named = re.fullmatch(r"(\w+)=(.*)", text)  # a stage's name is a word, so a path may hold a =
-        return (named[1], kind(named[2])) if named else (None, kind(text))
-
-    parse.__name__ = kind.__name__
-    return parse
+    if chosen.experiment is None:
+        raise RequestError("train what? expected EXPERIMENT or --resume RUN; see `python -m pipeline train --help`")
+    others = ("--resume", "--devices", "--protocol", "--folds", "--seeds")
+    experiment = configure(loading.load_experiment(chosen.experiment), chosen, rest, others, "train")
+    return under(chosen.protocol, experiment)
 
 
 def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     resumed = _opened(chosen.resume) if chosen.resume else None
-    experiment = _more_epochs(resumed, chosen, rest) if resumed else configure(chosen, rest)
+    experiment = _more_epochs(resumed, chosen, rest) if resumed else _configured(chosen, rest)
+    if chosen.folds or chosen.seeds:
+        return _train_several(experiment, chosen)
     import_tensorflow()
     from pipeline import evaluate, export, parallel, train
     from pipeline.report import table
+    from pipeline.runs import judged_split
     from pipeline.tracking import tracker
 
     follower = tracker(chosen.track)
@@ -189,103 +158,86 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
         return run.path  # of several processes the first goes on alone
     export(run)
     try:
-        print(table(evaluate(run)), file=sys.stderr)
+        print(table(evaluate(run, judged_split(run.experiment))), file=sys.stderr)
     except EmptySplitError as error:
         logging.warning("%s", error)
     follower.end(run)
     return run.path
 
 
+def _train_several(experiment: Experiment, chosen: argparse.Namespace) -> Path:
+    """Over folds or seeds; runs that are there already are not made again."""
+    if chosen.resume or chosen.track or (chosen.folds and chosen.seeds):
+        raise RequestError(
+            "--folds and --seeds go with neither --resume (the same command goes on where it was stopped), --track nor "
+            "each other: leave one out"
+        )
+    import_tensorflow()
+    from pipeline import repeats
+
+    what = "folds" if chosen.folds else "seeds"
+    if chosen.folds:
+        experiments = repeats.over_folds(experiment, chosen.folds)
+    else:
+        experiments = repeats.over_seeds(experiment, chosen.seeds)
+    folder = repeats.repeat(experiments, what, chosen.runs, chosen.devices)
+    print((folder / f"{what}.md").read_text(encoding="utf-8"), file=sys.stderr)
+    return folder
+
+
+def _reproduce(chosen: argparse.Namespace) -> Path:
+    from pipeline.reproduce import reproduce
+
+    return reproduce(chosen.report, chosen.quick, dict(chosen.root), dict(chosen.weights), chosen.runs)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not name or not equals or not value:
+        raise ValueError(text)
+    return name, value
+
+
+_named.__name__ = "NAME=VALUE"  # what argparse calls it in an error
+
+
 def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
     """A run's experiment, perhaps with more epochs; nothing else of it may change."""
     fixed = (name for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS) if name != "epochs")
-    others = [*(_option(name) for name in fixed if getattr(chosen, name) not in (None, [])), *rest]
+    others = [*(option(name) for name in fixed if getattr(chosen, name) not in (None, [])), *rest]
+    others += ["--protocol"] * (chosen.protocol != "report")
     if others:
         raise RequestError(f"{others[0]}: a resumed run keeps its configuration; only --epochs may be given")
     if chosen.experiment not in (None, run.experiment.name):
         raise RequestError(f"{chosen.resume} is a run of {run.experiment.name}, not of {chosen.experiment}")
-    experiment = _with_short_options(run.experiment, chosen)
+    experiment = with_short_options(run.experiment, chosen)
     for before, now in zip(run.experiment.stages, experiment.stages, strict=True):
         if now.epochs < before.epochs:
             raise RequestError(f"--epochs {now.epochs}: the run has {before.epochs}; --epochs is their number in all")
     return experiment
 
 
-def configure(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
-    """The experiment with short options, then long ones, put in. Imports neither TensorFlow nor pandas."""
-    from pipeline import datasets, loading
-
-    if chosen.experiment is None:
-        raise RequestError("train what? expected EXPERIMENT or --resume RUN; see `python -m pipeline train --help`")
-    experiment = loading.load_experiment(chosen.experiment)
-    try:
-        experiment = _with_short_options(experiment, chosen)
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-    short = [_option(name) for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS, "runs", "resume", "track", "devices")]
-    return _overridden(experiment, chosen, rest, lambda it: _taught(datasets.resolve(it), chosen), short, "train")
-
-
-def _overridden(
-    value: Fields, chosen: argparse.Namespace, rest: Sequence[str], settle: Callable, short: Sequence[str], command: str
-) -> Fields:
-    """The value with long options put in. What says which data to read comes first: `settle` goes by it, to fill in
-    what depends on the data (targets, splits), whose fields can be set then."""
-    from pipeline import parsing
-
-    first, then = parsing.split_known(value, rest)
-    value = settle(parsing.override(value, first))
-    return parsing.override(value, ["--help"] if chosen.fields else then, short, command)
-
-
-def _taught(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
-    """Without the targets that another dataset, named by --dataset, cannot teach, as long as it can teach one."""
-    from pipeline import datasets
-
-    if not chosen.dataset:
-        return experiment
-    offered = {target.name for stage in experiment.stages for target in datasets.offered(stage.data)}
-    left = tuple(target for target in experiment.targets if target.name in offered)
-    dropped = [target.name for target in experiment.targets if target.name not in offered]
-    if dropped and left:
-        logging.warning(f"{experiment.stages[-1].data.name} has no {', '.join(dropped)}: left out of the targets")
-    return replace(experiment, targets=left or experiment.targets)
-
-
-def _with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
-    stages = {stage.name: stage for stage in experiment.stages}
-    for option in STAGE_OPTIONS:
-        for name, value in getattr(chosen, option):
-            name = name or experiment.stages[-1].name
-            if name not in stages:
-                raise RequestError(f"{_option(option)}: no stage {name!r}; there are: {', '.join(stages)}")
-            stages[name] = _with(stages[name], option, value)
-    model = experiment.model
-    given = {name: getattr(chosen, name) for name in ("weights", "image_size") if getattr(chosen, name) is not None}
-    seed = experiment.seed if chosen.seed is None else chosen.seed
-    return replace(experiment, stages=tuple(stages.values()), model=replace(model, **given), seed=seed)
-
-
-def _with(stage: Stage, option: str, value: object) -> Stage:
-    if option == "dataset":
-        return replace(stage, data=Data(str(value), root=stage.data.root, limit=stage.data.limit))
-    if option in ("root", "limit"):
-        return replace(stage, data=replace(stage.data, **{option: value}))
-    if option == "learning_rate":
-        return replace(stage, optimizer=replace(stage.optimizer, learning_rate=value))
-    return replace(stage, **{option: value})
-
-
 def _evaluate(chosen: argparse.Namespace) -> Path:
     run = _opened(chosen.run_path)
     import_tensorflow()
     from pipeline import evaluate
-    from pipeline.evaluate import results_name
     from pipeline.report import table
+    from pipeline.runs import results_name
 
-    results = evaluate(run, chosen.split, chosen.dataset, chosen.root, chosen.audit)
-    print(table(results), file=sys.stderr)
-    return run.path / results_name(chosen.split, chosen.dataset)
+    results = evaluate(run, chosen.split, chosen.dataset, chosen.root, chosen.audit, chosen.views)
+    plain = run.path / results_name(chosen.split, chosen.dataset)
+    beside = json.loads(plain.read_text(encoding="utf-8")) if chosen.views > 1 and plain.is_file() else None
+    print(table(results, beside), file=sys.stderr)
+    return run.path / results_name(chosen.split, chosen.dataset, chosen.views)
+
+
+def _compare(chosen: argparse.Namespace) -> Path:
+    from pipeline import compare, report
+
+    compared = compare.compare(chosen.run_paths)
+    print(report.comparison(compared), file=sys.stderr)
+    return compare.write(compared)
 
 
 def _predict(chosen: argparse.Namespace) -> Path:
@@ -320,7 +272,7 @@ def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
 
     data = _chosen_data(chosen)
     try:
-        data = _overridden(data, chosen, rest, divided, ["--by", "--out"], "data DATASET")
+        data = overridden(data, chosen, rest, divided, ["--by", "--out"], "data DATASET")
         summary = describe.describe(data)
     except NotThereError:
         print(datasets.find(data.name).__doc__)  # where it is to be had, and how it lies on disk
@@ -338,7 +290,7 @@ def _clean(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
 
     data = _chosen_data(chosen)
     rules = replace(getattr(datasets.find(data.name), "CLEANING", Cleaning()), data=data)
-    rules = _overridden(rules, chosen, rest, divided, ["--scheduler", "--out"], "clean DATASET")
+    rules = overridden(rules, chosen, rest, divided, ["--scheduler", "--out"], "clean DATASET")
     return clean(rules, _out(chosen), chosen.scheduler, chosen.processes)
 
 

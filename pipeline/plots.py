@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -67,6 +67,39 @@ def curves(history: pd.DataFrame) -> Figure:
     for axis in list(axes.flat)[max(len(shown), 1) :]:
         axis.remove()
     axes.flat[0].legend()
+    return figure
+
+
+def curves_of_many(histories: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Validation loss of several runs over all epochs (training loss, dotted, of those without validation rows)."""
+    figure, axis = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for label, history in histories.items():
+        validated = "val_loss" in history
+        losses = history["val_loss" if validated else "loss"]
+        axis.plot(np.arange(1, len(losses) + 1), losses, ".-" if validated else ".:", label=label)
+    axis.set(xlabel="epoch", ylabel="validation loss (dotted: training loss)")
+    axis.set_title(title, fontsize=10)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def comparison(rows: Sequence[str], figures: Mapping[str, Mapping[str, np.ndarray]], title: str) -> Figure:
+    """Bars: an axis for each figure of {heading: {who says so: [rows], NaN for nothing}}, a group for each row."""
+    shown = {heading: bars for heading, bars in figures.items() if bars}
+    count = max(len(shown), 1)
+    figure, axes = plt.subplots(count, 1, figsize=(7, 0.8 + 2.4 * count), squeeze=False, layout="constrained")
+    for axis, (heading, bars) in zip(axes.flat, shown.items(), strict=False):
+        width = 0.8 / len(bars)
+        for number, (who, values) in enumerate(bars.items()):
+            drawn = axis.bar(np.arange(len(rows)) + (number + 0.5) * width - 0.4, values, width, label=who)
+            axis.bar_label(drawn, fmt="%.3g", fontsize=7)
+        axis.set_xticks(range(len(rows)), rows, fontsize=8, rotation=20 if len(rows) > 3 else 0)
+        axis.set_ylabel(heading, fontsize=8)
+        axis.margins(y=0.15)
+        axis.legend(fontsize=7)
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

@@ -29,20 +29,24 @@ class Tracker:
 
 
 class WandB(Tracker):
-    """One W&B run for one of ours, in its directory; offline unless there is an account. A resumed run keeps its id."""
+    """One W&B run for one of ours, in its directory; offline unless there is an account. A resumed run keeps its id.
 
-    def __init__(self) -> None:
-        self.wandb = _imported("wandb")
+    group: what W&B shows it together with, such as the other trials of a search.
+    """
+
+    def __init__(self, group: str | None = None) -> None:
+        self.wandb, self.group = _imported("wandb"), group
 
     def begin(self, run: Run) -> None:
         note = run.path / "wandb" / "id"
         note.parent.mkdir(exist_ok=True)
         if not note.exists():
             note.write_text(uuid.uuid4().hex[:8])
-        mode = os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")
+        mode = wandb_mode()
         self.session = self.wandb.init(
             project="facet",
             name=f"{run.path.parent.name} {run.path.name}",
+            group=self.group,
             id=note.read_text(),
             resume="allow",
             dir=str(run.path),
@@ -88,9 +92,17 @@ class TensorBoard(Tracker):
         self.writer.close()
 
 
-def tracker(name: str | None) -> Tracker:
-    """The tracker of a name, or one that follows nothing. Raises RequestError for a package that is not installed."""
-    return {None: Tracker, "wandb": WandB, "tensorboard": TensorBoard}[name]()
+def tracker(name: str | None, group: str | None = None) -> Tracker:
+    """The tracker of a name, or one that follows nothing; W&B shows the runs of a group together.
+
+    Raises RequestError for a package that is not installed.
+    """
+    return WandB(group) if name == "wandb" else {None: Tracker, "tensorboard": TensorBoard}[name]()
+
+
+def wandb_mode() -> str:
+    """`online` with an account, unless WANDB_MODE says otherwise."""
+    return os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")
 
 
 def _has_account() -> bool:

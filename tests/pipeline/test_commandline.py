@@ -62,9 +62,9 @@ def test_a_wrong_request_is_one_line_and_status_2(arguments: str, said: str, cap
 
 
 def configured(arguments: str):
-    from pipeline.__main__ import _parser, configure
+    from pipeline.__main__ import _configured, _parser
 
-    return configure(*_parser().parse_known_args(arguments.split()))
+    return _configured(*_parser().parse_known_args(arguments.split()))
 
 
 @pytest.fixture

@@ -1,0 +1,154 @@
+"""One experiment several times, over folds or seeds: each run is found, gone on with or made; then they are summed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from pipeline import datasets, loading, plots, runs, targets
+from pipeline.config import Data, Experiment, FoldSplit
+from pipeline.errors import EmptySplitError, RequestError
+from pipeline.evaluate import evaluate
+from pipeline.runs import Run, results_name
+from pipeline.train import train
+
+log = logging.getLogger(__name__)
+
+
+def carry_out(
+    experiment: Experiment,
+    runs_folder: str | Path = runs.RUNS,
+    devices: str = "one",
+    others: Iterable[Data] = (),
+) -> Run:
+    """The finished and judged run of an experiment: the one that is there, gone on with where it was stopped, or new.
+
+    It is judged on its test rows, or, where its split sets none aside, on its validation rows; and on the test rows of
+    `others`.
+    """
+    keras.utils.clear_session()  # of the run before, where there are many
+    experiment = loading.settle(experiment)
+    run = runs.find(experiment, runs_folder)
+    if run is None or not run.is_finished:
+        run = train(experiment, runs_folder, resume=run, devices=devices)
+    split = runs.judged_split(experiment)
+    if not (run.path / results_name(split)).exists():
+        try:
+            evaluate(run, split)
+        except EmptySplitError as error:
+            log.warning("%s", error)
+    for data in others:
+        if not (run.path / results_name("test", data.name)).exists():
+            evaluate(run, "test", data)
+    return run
+
+
+def over_folds(experiment: Experiment, chosen: str) -> dict[str, Experiment]:
+    """The experiment with each fold of its last stage's dataset as the test (`all`), or one of them; by fold.
+
+    Every stage on that dataset is divided so, with validation rows cut from the other folds by subject. Raises
+    RequestError for a dataset without folds, or a fold that it does not have.
+    """
+    experiment = datasets.resolve(experiment)
+    data = experiment.stages[-1].data
+    there = sorted(int(fold) for fold in datasets.read(data)["fold"].dropna().unique())
+    wanted = there if chosen == "all" else [fold for fold in there if str(fold) == chosen]
+    if not wanted:
+        folds = f"it has {there[0]} to {there[-1]}" if there else "it has none: expected adience or fgnet"
+        raise RequestError(f"--folds {chosen}: dataset {data.name} has no such fold, {folds}")
+    return {f"fold {fold}": _at_fold(experiment, fold) for fold in wanted}
+
+
+def over_seeds(experiment: Experiment, count: int) -> dict[str, Experiment]:
+    """The experiment from its own seed and the count − 1 that follow; by seed."""
+    seeds = range(experiment.seed, experiment.seed + count)
+    return {f"seed {seed}": replace(experiment, seed=seed) for seed in seeds}
+
+
+def repeat(experiments: Mapping[str, Experiment], what: str, runs_folder: str | Path, devices: str = "one") -> Path:
+    """Carry out experiments that differ in one thing, and sum them up in `<what>.json` (and .md) of the folder that is
+    answered, `<name>-<what>`: mean and standard deviation (of n − 1) of every metric, and confusion matrices over all.
+
+    what: `folds` or `seeds`. Stopped and started again, it goes on where it was.
+    """
+    done = {}
+    for number, (label, experiment) in enumerate(experiments.items(), start=1):
+        log.info(f"{label} ({number} of {len(experiments)})")
+        done[label] = carry_out(experiment, runs_folder, devices)
+    experiment = next(iter(experiments.values()))
+    folder = Path(runs_folder) / f"{_base_name(experiment.name)}-{what}"
+    folder.mkdir(parents=True, exist_ok=True)
+    judged = results_name(runs.judged_split(datasets.resolve(experiment)))
+    found = {label: json.loads(run.file(judged).read_text(encoding="utf-8")) for label, run in done.items()}
+    summary = {"runs": {label: str(run.path) for label, run in done.items()}, "targets": summarise(found)}
+    runs.write_json(folder / f"{what}.json", summary)
+    runs.write_text(folder / f"{what}.md", table(summary["targets"]).to_markdown(index=False) + "\n")
+    for target in loading.settle(experiment).targets:
+        if "confusion" in summary["targets"][target.name]:
+            counts, classes = summary["targets"][target.name]["confusion"], targets.of(target).classes
+            figure = plots.confusion_matrix(counts, classes, f"{target.name}, {len(done)} {what}")
+            runs.write_figure(folder / f"confusion_{target.name}.png", figure)
+    return folder
+
+
+def summarise(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of several results.json: {target: {metric: {"mean", "std", "values"}, "confusion": their sum}}.
+
+    std is of a sample (n − 1), None of one run. A metric that is undefined in one is so in the mean.
+    """
+    names = list(next(iter(results.values()))["targets"])
+    return {name: _summed_up([found["targets"][name] for found in results.values()]) for name in names}
+
+
+def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a metric of each target: mean ± standard deviation."""
+    rows = [
+        {"target": name, "metric": metric, "mean ± std": _spread(values)}
+        for name, found in summary.items()
+        for metric, values in found.items()
+        if metric != "confusion"
+    ]
+    return pd.DataFrame(rows)
+
+
+def _at_fold(experiment: Experiment, fold: int) -> Experiment:
+    last = experiment.stages[-1].data
+
+    def tested(stage: Any) -> Any:
+        if (stage.data.name, stage.data.root) != (last.name, last.root):
+            return stage
+        split = FoldSplit(fold=fold, val=getattr(stage.data.split, "val", 0.0) or 0.1)
+        return replace(stage, data=replace(stage.data, split=split))
+
+    name = f"{experiment.name}-fold{fold}"
+    return replace(experiment, name=name, stages=tuple(map(tested, experiment.stages)))
+
+
+def _base_name(name: str) -> str:
+    return name.rpartition("-fold")[0] or name
+
+
+def _summed_up(found: list[Mapping[str, Any]]) -> dict[str, Any]:
+    metrics = [metric for metric in found[0] if metric not in ("interval", "confusion")]
+    summed: dict[str, Any] = {metric: _statistics([one[metric] for one in found]) for metric in metrics}
+    if "confusion" in found[0]:
+        summed["confusion"] = np.sum([one["confusion"] for one in found], axis=0).tolist()
+    return summed
+
+
+def _statistics(values: list[float | None]) -> dict[str, Any]:
+    numbers = np.array([np.nan if value is None else value for value in values], float)
+    std = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
+    return {"mean": float(np.mean(numbers)), "std": std, "values": numbers.tolist()}
+
+
+def _spread(values: Mapping[str, Any]) -> str:
+    return f"{values['mean']:.4g}" + ("" if values["std"] is None else f" ± {values['std']:.2g}")
