@@ -54,7 +54,7 @@ def build_trunk(
     published = facts(name)["imagenet"]
     build = importlib.import_module(f"models.{name}").build
     trunk = build(image_size)  # before any download: a size that the network does not take is said at once
-    if weights is None:
+    if weights is None or (isinstance(weights, str) and weights == "none"):
         return trunk
     from models import _weights  # here: listing models must not import Keras
 

@@ -22,8 +22,10 @@ _TORCH_NAMES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-# torchvision's names of a RegNet's modules, and timm's
-_TORCHVISION_REGNET = (
+# others' names of modules, and timm's
+_TORCH_MODULES = (
+    (r"^module\.", ""),  # PyTorch's, of a network that was trained on several devices
+    # torchvision's, of a RegNet
     (r"^stem\.0\.", "stem.conv."),
     (r"^stem\.1\.", "stem.bn."),
     (r"^trunk_output\.block(\d)\.block\d-(\d+)\.", lambda found: f"s{found[1]}.b{int(found[2]) + 1}."),
@@ -45,12 +47,29 @@ def load(trunk: keras.Model, source: str | Path | Mapping[str, np.ndarray]) -> N
     Raises FileNotFoundError, or ValueError that names the layers and shapes that differ.
     """
     if isinstance(source, Mapping):
-        return _fill_from_torch(trunk, source, "mapping")
+        _fill_from_torch(trunk, source, "mapping")
+        return
     path = Path(source)
     if path.is_dir():
         path = path / "model.keras"
     if not path.is_file():
         raise FileNotFoundError(f"no weights {path}: expected none, imagenet, or the path of {TAKEN}")
+    constants = _constants(trunk)
+    _fill_from_file(trunk, path)
+    if not all(np.allclose(new, old) for new, old in zip(_constants(trunk), constants, strict=True)):
+        raise ValueError(
+            f"weights file {path} does not fit {trunk.name}: it is of a network that normalises its pictures by other "
+            "constants than ImageNet's"
+        )
+
+
+def _constants(trunk: keras.Model) -> list[np.ndarray]:
+    """What the network normalises by, where its weights hold that (EfficientNet's do)."""
+    layers = (layer for layer in trunk.layers if isinstance(layer, keras.layers.Normalization))
+    return [np.array(weight) for layer in layers for weight in layer.get_weights()]
+
+
+def _fill_from_file(trunk: keras.Model, path: Path) -> None:
     try:
         if path.suffix == ".safetensors":
             return _fill_from_torch(trunk, _safetensors(path), f"weights file {path}")
@@ -84,7 +103,7 @@ def _fill_from_keras(trunk: keras.Model, path: Path) -> None:
     if saved.name != trunk.name and saved.name in models.list_models():
         raise ValueError(f"weights file {path} does not fit {trunk.name}: it is of {saved.name}")
     parts = {model.name: model for model in (saved, *saved.layers) if isinstance(model, keras.Model)}
-    given = dict(_variables(parts.get(trunk.name, saved)))
+    given = {_steady(name): variable for name, variable in _variables(parts.get(trunk.name, saved))}
     variables = dict(_variables(trunk))
     _check_fit(
         {name: variable.shape for name, variable in variables.items()},
@@ -121,13 +140,18 @@ def _variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
             yield variable.path[max(variable.path.find(layer.name), 0) :], variable
 
 
+def _steady(name: str) -> str:
+    """Keras numbers EfficientNet's layer of constants by how many were before it in the process."""
+    return re.sub(r"^normalization(_\d+)?/", "constants/", name)
+
+
 def _torch_name(path: str) -> str:
     *layers, variable = path.split("/")
     return ".".join([*layers, _TORCH_NAMES.get(variable, variable)])
 
 
 def _timm_name(name: str) -> str:
-    for theirs, ours in _TORCHVISION_REGNET:
+    for theirs, ours in _TORCH_MODULES:
         name = re.sub(theirs, ours, name)
     return name
 

@@ -34,6 +34,9 @@ class Run:
 
     path: Path
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     @property
     def experiment(self) -> Experiment:
         """The configuration as it was run, nothing left open."""

@@ -205,6 +205,8 @@ class StageRun:
         if not frozen or several or stage.augment_val or (self.augment != Augment() and not stage.views):
             return
         trunk, learner = features.split(self.network, model.name)
+        tables = max(stage.views, 1) + 1  # what there is room for must do for all of them
+        cache = replace(cache, memory=cache.memory / tables, disk=cache.disk / tables)
         val = features.answered(trunk, self.val, cache, "val")
         shown = [
             features.answered(trunk, self.train, cache, "train", stage.augment, self.experiment.seed, view)

@@ -120,3 +120,34 @@ def test_a_file_of_another_network_of_the_same_shapes_is_refused(tmp_path: Path)
     build_trunk("hassner", 64).save(tmp_path / "hassner.keras")
     with pytest.raises(ValueError, match=r"does not fit hassner_original: it is of hassner$"):
         build_trunk("hassner_original", 64, weights=tmp_path / "hassner.keras")
+
+
+def test_names_of_a_network_that_several_devices_trained_are_known(resnet18: dict[str, np.ndarray]) -> None:
+    given = {f"module.{name}": values for name, values in resnet18.items()}
+    assert same_weights(build_trunk("resnet18", 64, weights=given), build_trunk("resnet18", 64, weights=resnet18))
+
+
+@pytest.fixture(scope="module")
+def keras_efficientnet() -> keras.Model:
+    """Keras' own, whose constants are those that it publishes with ImageNet's weights."""
+    network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3), name="b0")
+    constants = next(layer for layer in network.layers if isinstance(layer, keras.layers.Normalization))
+    constants.set_weights([np.array(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0)])
+    return network
+
+
+@pytest.mark.parametrize("name", ["keras.weights.h5", "keras.keras"])
+def test_keras_own_efficientnet_fits(name: str, keras_efficientnet: keras.Model, tmp_path: Path) -> None:
+    write = keras_efficientnet.save if name.endswith(".keras") else keras_efficientnet.save_weights
+    write(tmp_path / name)
+    trunk = build_trunk("efficientnet_b0", 64, weights=tmp_path / name)
+    assert np.array_equal(
+        trunk.get_layer("stem_conv").get_weights(), keras_efficientnet.get_layer("stem_conv").get_weights()
+    )
+
+
+def test_an_efficientnet_that_normalises_otherwise_is_refused(tmp_path: Path) -> None:
+    network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3))
+    network.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(ValueError, match=r"other\.weights\.h5 .*other constants than ImageNet's"):
+        build_trunk("efficientnet_b0", 64, weights=tmp_path / "other.weights.h5")
