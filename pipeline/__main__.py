@@ -74,9 +74,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "predict", _predict, "answers for pictures of faces")
     command.add_argument("model", metavar="RUN|SAVED_MODEL")
-    command.add_argument("inputs", metavar="INPUT", nargs="+", help="picture files and folders")
+    command.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="pictures, folders, patterns, videos, camera:0, or - for a list on standard input",
+    )
     command.add_argument("--out", metavar="FILE", default="predictions.csv", help=".csv, .jsonl or .parquet")
-    command.add_argument("--faces", choices=("whole",), default="whole", help="whole: every picture is one face")
+    command.add_argument("--faces", choices=("detect", "whole"), default="detect", help="whole: each picture is a face")
+    command.add_argument("--draw", metavar="DIR", help="also draw boxes and answers on the pictures, into this folder")
+    command.add_argument("--every", type=count, default=1, metavar="N", help="of a video, look at every N-th frame")
 
     command = _add(commands, "export", _export, "write a run's model for elsewhere")
     command.add_argument("run_path", metavar="RUN")
@@ -242,16 +249,16 @@ def _compare(chosen: argparse.Namespace) -> Path:
 
 def _predict(chosen: argparse.Namespace) -> Path:
     import_tensorflow()
-    from pipeline.predict import Predictor, check_out, picture_files, save
+    from pipeline.predict import check_out, predict
 
     out = check_out(Path(chosen.out))
-    table = Predictor(chosen.model)(picture_files(chosen.inputs))
-    save(table, out)
+    draw = Path(chosen.draw) if chosen.draw else None
+    table = predict(chosen.model, chosen.inputs, out, chosen.faces, draw, chosen.every)
     failed = int((table["reason"] != "").sum())
     if failed == len(table):
-        raise WorkError(f"none of the {failed} pictures could be read; {out} says why")
+        raise WorkError(f"no answer for any of {failed} pictures; {out} says why")
     if failed:
-        logging.warning(f"{failed} of {len(table)} pictures could not be read; {out} says why")
+        logging.warning(f"no answer for {failed} of {table['path'].nunique()} pictures; {out} says why")
     return out
 
 

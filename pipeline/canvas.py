@@ -24,12 +24,17 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def read(path: str | bytes) -> tuple[bytes, int]:
-    """A picture file's bytes and its EXIF orientation (1..8, 1 is upright).
-
-    Raises ValueError with the reason when the file is no picture, one whose colours TensorFlow would not read right,
-    or one too small or too large to use.
-    """
+    """A picture file's bytes and its EXIF orientation, as `checked` has it. path: as text, or as its bytes."""
     content = Path(path.decode() if isinstance(path, bytes) else path).read_bytes()
+    return content, checked(content)
+
+
+def checked(content: bytes) -> int:
+    """The EXIF orientation (1..8, 1 is upright) of an encoded picture that can be used.
+
+    Raises ValueError with the reason when it is no picture, one whose colours TensorFlow would not read right, or one
+    too small or too large to use.
+    """
     if not content:
         raise ValueError("the file is empty")
     try:
@@ -44,7 +49,7 @@ def read(path: str | bytes) -> tuple[bytes, int]:
         raise ValueError(f"a {kind}; expected JPEG, PNG, BMP or GIF")
     if min(size) < SMALLEST:
         raise ValueError(f"only {size[0]}×{size[1]} pixels")
-    return content, orientation if orientation in range(1, 9) else 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def reason(error: Exception) -> str:
@@ -83,6 +88,11 @@ def canvas(
     )
 
 
+def cut(picture: tf.Tensor, box: tf.Tensor, size: int, margin: float, eyes: tf.Tensor) -> tf.Tensor:
+    """The canvas of a face, as `canvas` makes it, from the pixels of an upright picture, uint8 RGB [H, W, 3]."""
+    return fit(_cut(picture, box, margin, tf.ones(2), _tilt(eyes)), size)
+
+
 def whole(content: tf.Tensor, orientation: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Encoded picture → height and width of the upright picture (float [2]), and its pixels, uint8 RGB [H, W, 3].
 
@@ -110,7 +120,9 @@ def middle(canvases: tf.Tensor, centre: tuple[float, float]) -> tf.Tensor:
     if (height, width) == (size, size):
         return canvases
     top, left = (size - height) // 2, (size - width) // 2
-    return fit(canvases[..., top : top + height, left : left + width, :], size)
+    # `fit` does the same; this alone, without its choice, converts to LiteRT and ONNX.
+    enlarged = tf.image.resize(tf.cast(canvases[..., top : top + height, left : left + width, :], tf.float32), (size, size))
+    return tf.cast(tf.round(enlarged), tf.uint8)
 
 
 def _cut_side(box: tf.Tensor, margin: float) -> tf.Tensor:

@@ -1,27 +1,54 @@
-"""Photographs in, answers out, by an exported model. Needs TensorFlow, not Keras."""
+"""Photographs in, answers out, by an exported model. Needs TensorFlow, not Keras (finding faces does)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from pipeline import runs
+from pipeline import drawn, manifests, runs, sources
 from pipeline.answers import columns
-from pipeline.canvas import UNREADABLE, WHOLE, canvas, read, reason
+from pipeline.canvas import UNREADABLE, WHOLE, canvas, checked, cut, fit, reason, whole
 from pipeline.errors import RequestError
 from pipeline.progress import track
+from pipeline.sources import Picture
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # the last three get a reason, no answer
-BATCH = 32
+FACES = ("detect", "whole")
+BATCH = 64  # faces that go through the network at once
+NO_FACE = "no face was found"
+_CONFIDENCE = 0.9  # from which a detection counts as a face
+_AHEAD = 4 * (os.cpu_count() or 1)  # pictures that are decoded and searched before they are asked for
+_PLACE = ("path", "frame", "time", *manifests.BOX, *manifests.LANDMARKS, "confidence")
+
+log = logging.getLogger(__name__)
+
+Item, Answer = TypeVar("Item"), TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A picture, and the faces to answer for: one row each with where it is, and its canvas. Where there is none, one
+    row with the reason, and no canvas. pixels: kept if they are drawn on."""
+
+    picture: Picture
+    rows: list[dict[str, Any]]
+    canvases: list[np.ndarray]
+    pixels: np.ndarray | None
 
 
 class Predictor:
-    """Answers for pictures of one face each.
+    """Answers for photographs.
 
     Opens a run (its saved_model/) or a SavedModel folder alone. Raises RequestError for anything else.
     """
@@ -34,58 +61,166 @@ class Predictor:
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise RequestError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
         self._answer = self._model.signatures["serving_default"]
+        self._make_functions(self.labels["image_size"], self.labels["margin"], self.labels["aligned"])
 
-    def __call__(self, paths: Sequence[str | Path]) -> pd.DataFrame:
-        """One row a picture: path, `<target>_predicted`, `<target>_p_<class>`, and the reason where there is none."""
-        batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
-        tables = [self._batch(batch) for batch in track(batches, "predicting", len(batches))]
-        columns = ["path", *self._columns_of_none(), "reason"]
-        return pd.concat(tables, ignore_index=True).reindex(columns=columns)
+    def __call__(self, pictures: Iterable[Any], faces: str = "detect", every: int = 1) -> pd.DataFrame:
+        """One row a face: path, frame and time (of videos), box, landmarks and detection score, `<target>_predicted`,
+        `<target>_p_<class>`; and for a picture without a face, one row with the reason.
 
-    def _batch(self, paths: Sequence[str | Path]) -> pd.DataFrame:
-        canvases, reasons = zip(*(self._canvas(path) for path in paths), strict=True)
-        good = [i for i, reason in enumerate(reasons) if not reason]
-        rows = pd.DataFrame({"path": [str(path) for path in paths]})
-        if good:
-            said = self._answer(images=tf.stack([canvases[i] for i in good]))
-            meanings = self.labels["targets"]
-            answers = pd.concat([columns(name, meanings[name], said[name].numpy()) for name in meanings], axis=1)
-            rows = rows.join(answers.set_index(pd.Index(good)))
-        return rows.assign(reason=reasons)
+        pictures: paths (of pictures and videos), bytes of encoded pictures, uint8 RGB arrays [H, W, 3], PIL images.
+        faces: `detect` finds the faces, and cuts and turns them as the model's training had them; `whole` takes each
+        picture for one face. every: of a video's frames, so many apart. Raises RequestError for something else.
+        """
+        tables = [table for _, table in self.follow(pictures, faces, every)]
+        return self.complete(tables)
 
-    def _canvas(self, path: str | Path) -> tuple[tf.Tensor | None, str]:
-        """The picture's canvas, made as in training, or the reason why there is none."""
-        size = self.labels["image_size"]
-        try:
-            content, orientation = read(str(path))
-            return canvas(tf.constant(content), tf.constant(WHOLE), tf.constant(orientation), size, margin=0.0), ""
-        except UNREADABLE as error:
-            return None, reason(error)
+    def follow(
+        self, pictures: Iterable[Any], faces: str = "detect", every: int = 1, keep_pixels: bool = False
+    ) -> Iterator[tuple[Looked, pd.DataFrame]]:
+        """Each picture with its rows of the table, as soon as they are known. Pictures are decoded and searched for
+        faces ahead, on all cores, while the faces of those before go through the network in batches."""
+        if faces not in FACES:
+            raise RequestError(f"faces {faces!r}: expected {' or '.join(FACES)}")
+        look = self._look_for_faces if faces == "detect" else self._look_at_whole
+        waiting: list[Looked] = []
+        for looked in _in_order(lambda picture: look(picture, keep_pixels), sources.pictures(pictures, every)):
+            waiting.append(looked)
+            if sum(len(one.canvases) for one in waiting) >= BATCH:
+                yield from self._answered(waiting)
+                waiting = []
+        yield from self._answered(waiting)
+
+    def _answered(self, waiting: list[Looked]) -> Iterator[tuple[Looked, pd.DataFrame]]:
+        canvases = [one for looked in waiting for one in looked.canvases]
+        meanings = self.labels["targets"]
+        parts = [canvases[i : i + BATCH] for i in range(0, len(canvases), BATCH)]
+        said = [self._answer(images=tf.constant(np.stack(part))) for part in parts]
+        answers = {name: np.concatenate([part[name] for part in said]) for name in meanings} if said else {}
+        table = pd.concat([columns(name, meanings[name], answers[name]) for name in answers], axis=1) if said else None
+        first = 0
+        for looked in waiting:
+            rows, count = pd.DataFrame(looked.rows), len(looked.canvases)
+            if count:
+                rows = rows.join(table.iloc[first : first + count].reset_index(drop=True))
+            first += count
+            yield looked, self.complete([rows])
+
+    def complete(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Tables as one, with all its columns, also where nothing was found."""
+        rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return rows.reindex(columns=[*_PLACE, *self._columns_of_none(), "reason"])
 
     def _columns_of_none(self) -> list[str]:
-        """The names of the answers' columns, which a table has even where no picture could be read."""
         meanings = self.labels["targets"]
         shapes = {name: (0, len(what["classes"])) if "classes" in what else 0 for name, what in meanings.items()}
         return [column for name, what in meanings.items() for column in columns(name, what, np.zeros(shapes[name]))]
 
+    def _make_functions(self, size: int, margin: float, aligned: bool) -> None:
+        """The ways from a picture to a canvas, traced once for pictures of all sizes."""
+        pixels, string = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.string)
+        number, four = tf.TensorSpec((), tf.int32), tf.TensorSpec((4,), tf.float32)
+        level = (lambda eyes: eyes) if aligned else (lambda eyes: tf.fill((4,), np.nan))
+        self._canvas_of_file = tf.function(
+            lambda content, upright: canvas(content, tf.constant(WHOLE), upright, size, margin=0.0),
+            input_signature=[string, number],
+        )
+        self._canvas_of_pixels = tf.function(lambda picture: fit(picture, size), input_signature=[pixels])
+        self._canvas_of_face = tf.function(
+            lambda picture, box, eyes: cut(picture, box, size, margin, level(eyes)),
+            input_signature=[pixels, four, four],
+        )
+        self._decode = tf.function(
+            lambda content, upright: whole(content, upright, _FULL)[1], input_signature=[string, number]
+        )
 
-def picture_files(inputs: Iterable[str]) -> list[str]:
-    """The pictures among files and folders (all levels deep), each folder's in order of name.
+    @cached_property
+    def _detector(self) -> Any:
+        from pipeline.faces import Detector  # here: its networks take seconds to make
 
-    Raises RequestError for a path that is not there, or when there is no picture at all.
+        return Detector()
+
+    def _look_at_whole(self, picture: Picture, keep_pixels: bool) -> Looked:
+        if picture.reason:
+            return _nothing(picture, picture.reason)
+        try:
+            if picture.pixels is not None:
+                made, pixels = self._canvas_of_pixels(picture.pixels), picture.pixels
+            else:
+                upright = checked(picture.content)
+                made = self._canvas_of_file(picture.content, upright)
+                pixels = self._decode(picture.content, upright).numpy() if keep_pixels else None
+        except UNREADABLE as error:
+            return _nothing(picture, reason(error))
+        return Looked(picture, [_row(picture)], [made.numpy()], pixels)
+
+    def _look_for_faces(self, picture: Picture, keep_pixels: bool) -> Looked:
+        if picture.reason:
+            return _nothing(picture, picture.reason)
+        try:
+            pixels = picture.pixels
+            if pixels is None:
+                pixels = self._decode(picture.content, checked(picture.content)).numpy()
+        except UNREADABLE as error:
+            return _nothing(picture, reason(error))
+        found = [face for face in self._detector([pixels])[0] if face.confidence >= _CONFIDENCE]
+        if not found:
+            return _nothing(picture, NO_FACE, pixels if keep_pixels else None)
+        rows, canvases = [], []
+        for face in found:
+            eyes = np.array(face.landmarks[:2], np.float32).ravel()
+            canvases.append(self._canvas_of_face(pixels, np.array(face.box, np.float32), eyes).numpy())
+            places = zip(manifests.BOX + manifests.LANDMARKS, (*face.box, *np.ravel(face.landmarks)), strict=True)
+            rows.append(
+                _row(picture) | {name: round(float(v), 1) for name, v in places} | {"confidence": face.confidence}
+            )
+        return Looked(picture, rows, canvases, pixels if keep_pixels else None)
+
+
+_FULL = 2**20  # pixels: larger than any picture, so that none is decoded at a fraction
+
+
+def _row(picture: Picture, why_not: str = "") -> dict[str, Any]:
+    return {"path": picture.name, "frame": picture.frame, "time": picture.time, "reason": why_not}
+
+
+def _nothing(picture: Picture, why: str, pixels: np.ndarray | None = None) -> Looked:
+    return Looked(picture, [_row(picture, why)], [], pixels)
+
+
+def _in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+    """What `work` makes of the items, in their order, a few made ahead on all cores."""
+    with ThreadPoolExecutor() as pool:
+        waiting: deque = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def predict(
+    model: str | Path, inputs: list[str], out: Path, faces: str = "detect", draw: Path | None = None, every: int = 1
+) -> pd.DataFrame:
+    """What the command does: answer for all inputs (`sources.expand`), write the table to `out`, and pictures with
+    boxes and answers into the folder `draw` (a video for a video); answers the table.
+
+    Interrupted (a camera has no end), it keeps what it has.
     """
-    found: list[str] = []
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            found += sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in PICTURES)
-        elif path.is_file():
-            found.append(str(path))
-        else:
-            raise RequestError(f"no picture or folder {given}")
-    if not found:
-        raise RequestError(f"no pictures ({', '.join(PICTURES)}) in {', '.join(inputs)}")
-    return found
+    predictor, names, tables = Predictor(model), sources.expand(inputs), []
+    followed = predictor.follow(names, faces, every, keep_pixels=draw is not None)
+    with drawn.Drawings(draw, predictor.labels["targets"], every) as drawings:
+        try:
+            for looked, rows in track(followed, "predicting", sources.count(names, every)):
+                tables.append(rows)
+                drawings.add(looked.picture, looked.pixels, rows)
+        except KeyboardInterrupt:
+            if not tables:
+                raise
+            log.warning("interrupted: what was answered so far is written")
+    table = predictor.complete(tables)
+    save(table, out)
+    return table
 
 
 def check_out(path: Path) -> Path:

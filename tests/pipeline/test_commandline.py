@@ -107,10 +107,10 @@ def test_predict_says_how_many_pictures_failed_and_keeps_its_columns(run, tmp_pa
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     write_picture(tmp_path / "good.png")
     bad, good, out = (str(tmp_path / name) for name in ("bad.jpg", "good.png", "answers.csv"))
-    assert main(["predict", str(run.path), bad, good, "--out", out]) == 0
+    assert main(["predict", str(run.path), bad, good, "--out", out, "--faces", "whole"]) == 0
     both = Path(out).read_text().splitlines()[0]
-    assert main(["predict", str(run.path), bad, "--out", out]) == 1
-    assert "none of the 1 pictures could be read" in capsys.readouterr().err
+    assert main(["predict", str(run.path), bad, "--out", out, "--faces", "whole"]) == 1
+    assert "no answer for any of 1 pictures" in capsys.readouterr().err
     assert Path(out).read_text().splitlines()[0] == both
 
 

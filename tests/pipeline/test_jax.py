@@ -29,6 +29,6 @@ def test_a_run_on_jax_answers_as_its_export_does(tiny: Experiment, tmp_path: Pat
     run = Path(done.stdout.splitlines()[-1])
     assert '"backend": "jax"' in (run / "environment.json").read_text()
     said = pd.read_csv(run / "predictions.csv")
-    answers = Predictor(run)(said["path"].tolist())
+    answers = Predictor(run)(said["path"].tolist(), faces="whole")
     assert np.abs(answers["gender_p_male"] - said["gender_p_male"]).max() < 1e-4
     assert np.abs(answers["age_predicted"] - said["age_predicted"]).max() < 1e-3

@@ -370,7 +370,7 @@ def test_results_predictions_and_the_saved_model_agree(ordered_run) -> None:
     assert (ordered_run.path / "figures/confusion_group.png").is_file()
     labels = json.loads((ordered_run.saved_model / "assets.extra/labels.json").read_text())["targets"]
     assert labels["group"] == {"kind": "ordinal", "classes": list(GROUPS), "label": "median"}
-    answers = Predictor(ordered_run.saved_model)(list(said["path"][:40]))
+    answers = Predictor(ordered_run.saved_model)(list(said["path"][:40]), faces="whole")
     for name in labels:
         wanted, got = said[f"{name}_predicted"][:40], answers[f"{name}_predicted"]
         if "classes" in labels[name]:

@@ -158,7 +158,7 @@ def test_predictor_answers_for_files_and_gives_a_reason_where_it_cannot(run, tmp
     said = pd.read_csv(run.path / "predictions.csv")
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
-    answers = Predictor(run.path)([said["path"][0], broken, said["path"][1]])
+    answers = Predictor(run.path)([said["path"][0], broken, said["path"][1]], faces="whole")
     assert answers["age_predicted"][[0, 2]].to_numpy() == pytest.approx(said["age_predicted"][:2].to_numpy(), abs=1e-3)
     assert answers["reason"].tolist() == ["", "not a readable picture", ""]
     assert answers["gender_predicted"].isna().tolist() == [False, True, False]
@@ -285,7 +285,7 @@ def test_predictor_turns_photographs_upright_as_training_does(run, name: str, tm
     exif = upright.getexif()
     exif[0x0112] = 6  # the camera was held so that the picture must be turned right by 90 degrees
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / name, exif=exif, quality=100, subsampling=0)
-    answers = Predictor(run.path)([tmp_path / name])
+    answers = Predictor(run.path)([tmp_path / name], faces="whole")
     assert answers["age_predicted"][0] == pytest.approx(said["age_predicted"][0], abs=0.5)
 
 

@@ -1,0 +1,148 @@
+"""What a person gives to look at (files, folders, patterns, videos, a camera, a list) → pictures, one after another."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from pipeline.errors import RequestError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # the last three get a reason, no answer
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+CAMERA = "camera:"
+LIST = "-"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Something to look at: an encoded file's bytes, or the pixels of an upright picture, uint8 RGB [H, W, 3].
+
+    Where it could not be read, neither, and the reason. frame (from 0), time (seconds) and rate (frames a second) are a
+    video's.
+    """
+
+    name: str
+    content: bytes | None = None
+    pixels: np.ndarray | None = None
+    reason: str = ""
+    frame: int | None = None
+    time: float | None = None
+    rate: float | None = None
+
+
+def expand(inputs: Iterable[str]) -> list[str]:
+    """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep) and of patterns in
+    order of name, and for `-` what standard input lists, one a line.
+
+    Raises RequestError for what is not there, or where there is nothing at all.
+    """
+    found: list[str] = []
+    for given in inputs:
+        if given == LIST:
+            found += expand(line.strip() for line in sys.stdin if line.strip())
+        elif given.startswith(CAMERA) or Path(given).is_file():
+            found.append(given)
+        elif Path(given).is_dir():
+            endings = (*PICTURES, *VIDEOS)
+            found += sorted(str(file) for file in Path(given).rglob("*") if file.suffix.lower() in endings)
+        elif glob.has_magic(given):
+            found += sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
+        else:
+            raise RequestError(f"no picture, video or folder {given}")
+    if not found:
+        raise RequestError(f"no pictures ({', '.join(PICTURES)}) and no videos in {', '.join(inputs)}")
+    return found
+
+
+def is_moving(name: object) -> bool:
+    """Whether a name is that of a video or a camera."""
+    return isinstance(name, str) and (name.startswith(CAMERA) or Path(name).suffix.lower() in VIDEOS)
+
+
+def pictures(given: Iterable[Any], every: int = 1) -> Iterator[Picture]:
+    """Each as a Picture: paths, bytes of an encoded picture, uint8 RGB arrays [H, W, 3], PIL images; and of a video or
+    a camera each `every`-th frame. What can not be read is said in its place.
+
+    Raises RequestError for a camera that is not there, or something of another kind.
+    """
+    for number, one in enumerate(given):
+        if is_moving(one if isinstance(one, str) else str(one) if isinstance(one, Path) else None):
+            yield from _frames(str(one), every)
+        else:
+            yield _picture(one, number)
+
+
+def count(given: Iterable[str], every: int = 1) -> int:
+    """How many pictures there will be, as far as the videos' files say it."""
+    return sum(-(-_promised(name) // every) if is_moving(name) else 1 for name in given)
+
+
+def _picture(one: Any, number: int) -> Picture:
+    name = f"picture {number}"
+    if isinstance(one, (str, Path)):
+        try:
+            return Picture(str(one), Path(one).read_bytes())
+        except OSError as error:
+            return Picture(str(one), reason=f"cannot be read: {error.strerror}")
+    if isinstance(one, (bytes, bytearray)):
+        return Picture(name, bytes(one))
+    if isinstance(one, Image.Image):
+        return _from_pillow(one, name)
+    if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3 and one.size:
+        return Picture(name, pixels=one)
+    what = f"an array {one.dtype} {one.shape}" if isinstance(one, np.ndarray) else type(one).__name__
+    raise RequestError(f"{name} is {what}: expected a path, bytes, a PIL image, or a uint8 RGB array [H, W, 3]")
+
+
+def _from_pillow(picture: Image.Image, name: str) -> Picture:
+    from PIL import ImageOps
+
+    return Picture(name, pixels=np.asarray(ImageOps.exif_transpose(picture).convert("RGB")))
+
+
+def _promised(name: str) -> int:
+    """How many frames a video's file says it has; 1 where that is unknown, as of a camera."""
+    if name.startswith(CAMERA):
+        return 1
+    return max(int(cv2.VideoCapture(name).get(cv2.CAP_PROP_FRAME_COUNT)), 1)
+
+
+def _frames(name: str, every: int) -> Iterator[Picture]:
+    video = cv2.VideoCapture(_number(name) if name.startswith(CAMERA) else name)
+    if not video.isOpened():
+        if name.startswith(CAMERA):
+            raise RequestError(f"no {name}: expected camera:0 for the first camera of this machine")
+        yield Picture(name, reason="not a readable video")
+        return
+    rate, promised = video.get(cv2.CAP_PROP_FPS) or 25.0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    number = 0
+    while video.grab():
+        if number % every == 0:
+            there, frame = video.retrieve()
+            if there:
+                yield Picture(
+                    name, pixels=frame[:, :, ::-1].copy(), frame=number, time=round(number / rate, 3), rate=rate
+                )
+        number += 1
+    if number < promised:
+        log.warning(f"{name} was cut short: {number} of {promised} frames could be read")
+    if not number:
+        yield Picture(name, reason="a video without frames")
+
+
+def _number(name: str) -> int:
+    text = name.removeprefix(CAMERA)
+    if not text.isdecimal():
+        raise RequestError(f"{name}: expected camera:0, camera:1, …")
+    return int(text)

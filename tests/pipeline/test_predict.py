@@ -1,0 +1,173 @@
+"""From photographs, arrays and videos to answers: what is found, what is said where nothing is, what is drawn."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import matplotlib.cbook
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import Predictor, drawn, predict, sources
+from pipeline.errors import RequestError
+from pipeline.runs import Run
+from tests.conftest import smooth_picture
+
+MEANINGS = {"age": {"kind": "regression", "unit": "years"}, "gender": {"kind": "binary", "classes": ["female", "male"]}}
+
+
+@pytest.fixture(scope="module")
+def predictor(run: Run) -> Predictor:
+    return Predictor(run.path)
+
+
+@pytest.fixture(scope="module")
+def drawn_faces(run: Run) -> list[str]:
+    return pd.read_csv(run.path / "predictions.csv")["path"].tolist()
+
+
+@pytest.fixture(scope="module")
+def photograph() -> Path:
+    return Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+
+
+@pytest.fixture(scope="module")
+def video(drawn_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 frames, 10 a second."""
+    path = tmp_path_factory.mktemp("video") / "faces.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (128, 128))
+    for face in drawn_faces[:12]:
+        writer.write(cv2.imread(face))
+    writer.release()
+    return path
+
+
+# -- the same answers however a picture comes -------------------------------------------------------------------------
+
+
+def test_a_path_its_bytes_its_pixels_and_a_pil_image_get_the_same_answer(
+    predictor: Predictor, drawn_faces: list[str]
+) -> None:
+    content = Path(drawn_faces[0]).read_bytes()
+    picture = Image.open(io.BytesIO(content))
+    table = predictor([drawn_faces[0], content, np.asarray(picture), picture], faces="whole")
+    assert np.ptp(table["age_predicted"]) < 0.2  # decoders differ by a level
+    assert np.ptp(table["gender_p_male"]) < 0.01
+
+
+def test_pictures_in_batches_are_answered_as_one_by_one(predictor: Predictor, drawn_faces: list[str]) -> None:
+    together = predictor(drawn_faces[:70], faces="whole")
+    alone = pd.concat([predictor([face], faces="whole") for face in drawn_faces[60:70]], ignore_index=True)
+    assert together["path"].tolist() == drawn_faces[:70]
+    difference = together["gender_p_male"][60:].to_numpy() - alone["gender_p_male"].to_numpy()
+    assert np.abs(difference).max() < 1e-4
+
+
+@pytest.mark.parametrize("given", [3, np.zeros((4, 4), np.uint8), np.zeros((9, 9, 3))])
+def test_something_else_is_refused_with_what_it_is(given: object, predictor: Predictor) -> None:
+    with pytest.raises(RequestError, match="expected a path, bytes, a PIL image, or a uint8 RGB array"):
+        predictor([given])
+
+
+# -- faces ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_photograph_has_one_face_with_its_box_and_landmarks(predictor: Predictor, photograph: Path) -> None:
+    (face,) = predictor([photograph]).to_dict("records")
+    assert face["confidence"] > 0.9
+    assert face["x"] < face["left_eye_x"] < face["right_eye_x"] < face["x"] + face["w"]
+    assert face["y"] < face["left_eye_y"] < face["mouth_left_y"] < face["y"] + face["h"]
+    assert face["gender_predicted"] in ("female", "male")
+    assert face["reason"] == ""
+
+
+def test_two_faces_are_two_rows_and_none_is_one_row_with_the_reason(predictor: Predictor, photograph: Path) -> None:
+    one = np.asarray(Image.open(photograph))
+    table = predictor([np.concatenate([one, one], axis=1), smooth_picture(0, 128)])
+    assert table["path"].tolist() == ["picture 0", "picture 0", "picture 1"]
+    assert table["reason"].tolist() == ["", "", predict.NO_FACE]
+    assert np.isnan(table["age_predicted"][2])
+
+
+def test_a_broken_picture_among_others_gets_its_reason(
+    predictor: Predictor, drawn_faces: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    table = predictor([drawn_faces[0], tmp_path / "broken.jpg", drawn_faces[1]], faces="whole")
+    assert table["reason"].tolist() == ["", "not a readable picture", ""]
+
+
+# -- videos -----------------------------------------------------------------------------------------------------------
+
+
+def test_frames_of_a_video_have_their_number_and_time(predictor: Predictor, video: Path) -> None:
+    table = predictor([video], faces="whole", every=5)
+    assert table["frame"].tolist() == [0, 5, 10]
+    assert table["time"].tolist() == pytest.approx([0, 0.5, 1.0])
+
+
+def test_a_drawn_video_is_as_long_as_its_own(run: Run, video: Path, tmp_path: Path) -> None:
+    predict.predict(run.path, [str(video)], tmp_path / "a.csv", "whole", tmp_path / "drawn", every=2)
+    shown = cv2.VideoCapture(str(tmp_path / "drawn" / "faces.mp4"))
+    frames, rate = shown.get(cv2.CAP_PROP_FRAME_COUNT), shown.get(cv2.CAP_PROP_FPS)
+    assert (frames, frames / rate) == (6, pytest.approx(1.2))
+
+
+def test_a_damaged_video_is_a_row_with_the_reason(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "cut.mp4").write_bytes(b"\0" * 200)
+    assert predictor([tmp_path / "cut.mp4"])["reason"].tolist() == ["not a readable video"]
+
+
+def test_a_camera_that_is_not_there_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(RequestError, match="no camera:93"):
+        predictor(["camera:93"])
+
+
+# -- what is looked at ------------------------------------------------------------------------------------------------
+
+
+def test_folders_patterns_and_lists_name_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b.jpg", "a.png", "sub/c.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/b.jpg\n\n"))
+    found = sources.expand([str(tmp_path), f"{tmp_path}/*.png", "-"])
+    assert [Path(path).name for path in found] == ["a.png", "b.jpg", "c.mp4", "a.png", "b.jpg"]
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no pictures"):
+        sources.expand([str(tmp_path)])
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def face(x: float, y: float, side: float) -> pd.DataFrame:
+    answers = {"age_predicted": 34.2, "gender_predicted": "female", "gender_p_female": 0.98, "gender_p_male": 0.02}
+    return pd.DataFrame([{"x": x, "y": y, "w": side, "h": side, "reason": ""} | answers])
+
+
+def test_what_is_written_names_each_answer() -> None:
+    assert drawn.said(face(0, 0, 9).iloc[0], MEANINGS) == ["age 34", "gender female 98%"]
+
+
+@pytest.mark.parametrize("size", [64, 400, 3000])
+@pytest.mark.parametrize("place", [(0.3, 0.4), (0.0, 0.0), (0.6, 0.65)])
+def test_a_box_and_its_text_are_drawn_at_any_size(size: int, place: tuple[float, float]) -> None:
+    grey = np.full((size, size, 3), 90, np.uint8)
+    shown = drawn.draw(grey, face(place[0] * size, place[1] * size, 0.3 * size), MEANINGS)
+    ink = (np.abs(shown.astype(int) - drawn.INK).max(axis=2) < 40).sum()
+    assert (np.abs(shown.astype(int) - drawn.COLOUR).max(axis=2) < 10).mean() > 0.003
+    assert ink > 100  # letters, and not only the plate
+    assert (grey == 90).all()
+
+
+def test_pictures_of_the_same_name_are_drawn_into_two_files(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
+    predict.predict(run.path, [drawn_faces[0], drawn_faces[0]], tmp_path / "a.csv", "whole", tmp_path / "drawn")
+    stem = Path(drawn_faces[0]).stem
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [f"{stem}-2.jpg", f"{stem}.jpg"]
