@@ -9,7 +9,9 @@ from pipeline.config import Augment, Data, Experiment, Head, Model, Optimizer, S
 FAIRFACE = Data("fairface")
 
 EXPERIMENT = Experiment(
-    model=Model("mobilenetv2", weights="imagenet", image_size=96, head=Head(units=(256,), batch_norm=True)),
+    model=Model(
+        "mobilenetv2", weights="imagenet", image_size=96, head=Head(units=(256,), batch_norm=True, dropout=(0.5,))
+    ),
     stages=(
         Stage("head", FAIRFACE, train="head", epochs=3, optimizer=Optimizer("adam", 1e-3, schedule=Schedule("cosine"))),
         Stage(
