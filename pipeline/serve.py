@@ -1,0 +1,139 @@
+"""A run as a page, where a person drops a picture, and as an HTTP API, where a program posts one and gets JSON."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before Gradio is imported: nothing is told to anyone
+
+import gradio
+import uvicorn
+from fastapi import FastAPI, HTTPException, UploadFile
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline import drawn
+from pipeline.predict import Predictor
+
+MOST_BYTES = 20 * 2**20  # of one picture
+MOST_PICTURES = 16  # of one request
+_LIMIT = MOST_BYTES * MOST_PICTURES + 2**20  # of a request: its parts have headers
+_NOTE = "Apparent age and gender are guesses of a network. They are no ground for a decision about a person."
+
+
+def serve(model: str | Path, host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Serve a run or a SavedModel until it is interrupted. host: loopback, unless the caller says otherwise."""
+    uvicorn.run(application(model), host=host, port=port, log_level="warning")
+
+
+def application(model: str | Path) -> ASGIApp:
+    """The page at /, the API at /api/predict, and its description at /docs and /openapi.json.
+
+    Raises RequestError for what is no model.
+    """
+    predictor = Predictor(model)
+    api = FastAPI(title="Facet", description=_NOTE)
+
+    @api.get("/api/model")
+    def labels() -> dict[str, Any]:
+        """What the model answers, and how its pictures are made: labels.json."""
+        return predictor.labels
+
+    @api.post("/api/predict")
+    def answer(pictures: list[UploadFile], faces: Literal["detect", "whole"] = "detect") -> JSONResponse:
+        """One row a face (a picture without any: one row with the reason): box, landmarks, answers, probabilities."""
+        if len(pictures) > MOST_PICTURES:
+            raise HTTPException(413, f"{len(pictures)} pictures: at most {MOST_PICTURES} in a request")
+        table = predictor([_read(upload) for upload in pictures], faces)
+        names = {f"picture {i}": upload.filename or f"picture {i}" for i, upload in enumerate(pictures)}
+        return JSONResponse(_records(table.assign(path=table["path"].map(names))))
+
+    theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # none is fetched
+    page = gradio.mount_gradio_app(
+        api, _page(predictor), path="/", max_file_size=MOST_BYTES, theme=theme, ssr_mode=False, footer_links=[]
+    )
+    return _Limited(page)
+
+
+class _Limited:
+    """Refuses a request that says it is too large, or does not say how large it is, before it is read."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/api/"):
+            size = dict(scope["headers"]).get(b"content-length", b"")
+            if not size.isdigit():
+                return await _refusal(411, "expected a Content-Length")(scope, receive, send)
+            if int(size) > _LIMIT:
+                said = f"{int(size) / 2**20:.0f} MB: at most {MOST_PICTURES} pictures of {MOST_BYTES // 2**20} MB"
+                return await _refusal(413, said)(scope, receive, send)
+        return await self.inner(scope, receive, send)
+
+
+def _refusal(status: int, said: str) -> JSONResponse:
+    return JSONResponse({"detail": said}, status, headers={"Connection": "close"})
+
+
+def _read(upload: UploadFile) -> bytes:
+    """A picture's bytes. Raises HTTPException for one that is too large, or is no picture."""
+    from pipeline.canvas import checked
+
+    content = upload.file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise HTTPException(413, f"{upload.filename}: larger than {MOST_BYTES // 2**20} MB")
+    try:
+        checked(content)
+    except ValueError as error:
+        raise HTTPException(415, f"{upload.filename}: {error}; expected a JPEG, PNG, BMP or GIF picture") from error
+    return content
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON takes them: what is unknown is null."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def _page(predictor: Predictor) -> gradio.Blocks:
+    with gradio.Blocks(title="Facet", analytics_enabled=False) as page:
+        gradio.Markdown(f"# Facet\n{_NOTE}")
+        with gradio.Row():
+            given = gradio.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="A photograph")
+            shown = gradio.Image(label="Faces", interactive=False, format="png")
+        faces = gradio.Radio(["detect", "whole"], value="detect", label="Find faces, or take the picture for one")
+        answers = gradio.Dataframe(label="Answers", interactive=False)
+        for event in (given.change, faces.change):
+            event(lambda path, how: _look(predictor, path, how), [given, faces], [shown, answers], api_name=False)
+    return page
+
+
+def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarray | None, pd.DataFrame | None]:
+    """The picture with boxes and answers drawn, and a table with a row a face."""
+    if path is None:
+        return None, None
+    ((looked, rows),) = predictor.follow([Path(path)], faces, keep_pixels=True)
+    found = rows[rows["reason"] == ""]
+    if found.empty:
+        gradio.Warning(rows["reason"].iloc[0])
+        return looked.pixels, None
+    return drawn.draw(looked.pixels, found, predictor.labels["targets"]), _readable(found, predictor)
+
+
+def _readable(found: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
+    """A row a face: each target's answer with the probabilities of its classes."""
+    table = pd.DataFrame({"face": range(1, len(found) + 1)})
+    for name, meaning in predictor.labels["targets"].items():
+        said = found[f"{name}_predicted"]
+        table[name] = said.to_list() if meaning.get("classes") else said.map("{:.1f}".format).to_list()
+        for one in meaning.get("classes", ()):
+            table[f"{name}: {one}"] = found[f"{name}_p_{one}"].map("{:.0%}".format).to_list()
+    return table

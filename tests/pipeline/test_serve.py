@@ -1,0 +1,83 @@
+"""The HTTP API: what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline import Predictor, serve
+from pipeline.runs import Run
+
+
+@pytest.fixture(scope="module")
+def client(run: Run) -> TestClient:
+    return TestClient(serve.application(run.path))
+
+
+@pytest.fixture(scope="module")
+def face(run: Run) -> Path:
+    return Path(pd.read_csv(run.path / "predictions.csv")["path"][0])
+
+
+def post(client: TestClient, *contents: bytes, faces: str = "whole"):
+    files = [("pictures", (f"{i}.jpg", content, "image/jpeg")) for i, content in enumerate(contents)]
+    return client.post(f"/api/predict?faces={faces}", files=files)
+
+
+def a_zip() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", "a")
+    return file.getvalue()
+
+
+def test_an_answer_is_the_predictors(client: TestClient, run: Run, face: Path) -> None:
+    (row,) = post(client, face.read_bytes()).json()
+    (wanted,) = Predictor(run.path)([face], faces="whole").to_dict("records")
+    assert row["path"] == "0.jpg"
+    assert row["age_predicted"] == pytest.approx(wanted["age_predicted"], abs=1e-3)
+    assert row["gender_p_male"] == pytest.approx(wanted["gender_p_male"], abs=1e-4)
+    assert row["x"] is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<svg xmlns='http://www.w3.org/2000/svg'/>", a_zip(), b"", b"\xff\xd8\xff\xe0 cut"],
+    ids=["svg", "zip", "empty", "cut"],
+)
+def test_what_is_no_picture_is_refused_by_its_name(content: bytes, client: TestClient) -> None:
+    answer = post(client, content)
+    assert answer.status_code == 415
+    assert answer.json()["detail"].startswith("0.jpg: ")
+
+
+def test_a_picture_that_is_too_large_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "MOST_BYTES", 100)
+    answer = post(client, bytes(200))
+    assert (answer.status_code, answer.json()["detail"]) == (413, "0.jpg: larger than 0 MB")
+
+
+def test_a_request_that_is_too_large_is_refused_before_it_is_read(client: TestClient) -> None:
+
+    answer = client.post("/api/predict", content=b"x", headers={"Content-Length": str(2**30)})
+    assert answer.status_code == 413
+
+
+def test_too_many_pictures_are_refused(client: TestClient, face: Path) -> None:
+    answer = post(client, *[face.read_bytes()] * (serve.MOST_PICTURES + 1))
+    assert (answer.status_code, answer.json()["detail"]) == (413, "17 pictures: at most 16 in a request")
+
+
+def test_the_page_and_the_description_of_the_api_are_there(client: TestClient) -> None:
+    assert "Facet" in client.get("/").text
+    assert "/api/predict" in client.get("/openapi.json").json()["paths"]
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    assert inspect.signature(serve.serve).parameters["host"].default == "127.0.0.1"
