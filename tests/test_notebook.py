@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import matplotlib.cbook
 import nbformat
 import pandas as pd
 import pytest
@@ -33,9 +34,21 @@ def test_it_runs_from_top_to_bottom(faces_csv: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, 4)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     options = "--epochs 1 --limit 150 --image-size 64 --weights none"
-    parameters.source = f"REPOSITORY = {str(copy)!r}\nCSV = {str(faces_csv)!r}\nARGS = {options!r}"
+    given = {
+        "REPOSITORY": str(copy),
+        "DATASET": "csv",
+        "ROOT": str(faces_csv),
+        "RUNS": "kept",
+        "ARGS": options,
+        "SEARCH": f"--trials 1 {options}",
+        "REPORT": "",
+        "PHOTOS": [str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))],
+        "FORMATS": ["litert"],
+    }
+    parameters.source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
     NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "facet" / "saved_model.zip").stat().st_size > 1_000_000
-    runs = list((tmp_path / "facet" / "runs" / "mobilenetv2").iterdir())
+    assert len(pd.read_csv(tmp_path / "facet" / "answers.csv")) == 1
+    runs = list((tmp_path / "facet" / "kept" / "mobilenetv2").iterdir())
     assert len(runs) == 2
     assert all(not pd.read_csv(run / "predictions.csv").empty for run in runs)
