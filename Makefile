@@ -14,7 +14,7 @@ PIP = $(BIN)python -m pip install --quiet --disable-pip-version-check
 TRAIN_OPTIONS = $(if $(DATASET),--dataset $(DATASET)) $(if $(DATA_ROOT),--root $(DATA_ROOT)) \
 	$(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-.PHONY: help setup train evaluate predict export reproduce test bench lint
+.PHONY: help setup train evaluate predict export reproduce tune test bench lint
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -51,6 +51,9 @@ export: $(READY)  ## RUN=runs/... [ARGS=]
 
 reproduce: $(READY)  ## REPORT=cz4042 (or all) [ARGS="--quick --root adience=DIR"]
 	$(BIN)python -m pipeline reproduce $(or $(REPORT),all) $(ARGS)
+
+tune: $(READY)  ## [SEARCH=default DATASET= DATA_ROOT= WEIGHTS= EPOCHS=] [ARGS="--minutes 10"]
+	$(BIN)python -m tuning $(or $(SEARCH),default) $(TRAIN_OPTIONS) $(ARGS)
 
 test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow" for those
 	$(BIN)python -m pytest $(ARGS)

@@ -104,11 +104,11 @@ class WindowAttention(layers.Layer):
 
     def call(self, x: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         if self.shift:
-            x = ops.roll(x, (-self.shift, -self.shift), (1, 2))
+            x = _rolled(x, self.shift)
         query, key, value = self._windows(self.qkv(x))
         weights = ops.softmax(self._logits(query, key) + self._bias(training))
         x = self.proj(self._map(ops.matmul(ops.cast(weights, value.dtype), value), x.shape))
-        return ops.roll(x, (self.shift, self.shift), (1, 2)) if self.shift else x
+        return _rolled(x, -self.shift) if self.shift else x
 
     def _windows(self, qkv: keras.KerasTensor) -> list[keras.KerasTensor]:
         """[N, H, W, 3C] → query, key and value, each [N, windows, heads, cells, C/heads]."""
@@ -123,8 +123,9 @@ class WindowAttention(layers.Layer):
         """[N, windows, heads, cells, C/heads] → [N, H, W, C], the shape given."""
         _, height, width, channels = shape
         side = self.window
-        x = ops.reshape(x, (-1, height // side, width // side, self.heads, side, side, channels // self.heads))
-        return ops.reshape(ops.transpose(x, (0, 1, 4, 2, 5, 3, 6)), (-1, height, width, channels))
+        x = ops.transpose(x, (0, 1, 3, 2, 4))  # twice, for LiteRT transposes six axes at most
+        x = ops.reshape(x, (-1, height // side, width // side, side, side, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height, width, channels))
 
     def _logits(self, query: keras.KerasTensor, key: keras.KerasTensor) -> keras.KerasTensor:
         """Cosines of queries and keys times each head's scale of at most 100, [N, windows, heads, cells, cells]."""
@@ -151,6 +152,12 @@ class WindowAttention(layers.Layer):
     def get_config(self) -> dict[str, object]:
         own = {"heads": self.heads, "window": self.window, "shift": self.shift, "rate": self.rate}
         return {**super().get_config(), **own}
+
+
+def _rolled(x: keras.KerasTensor, by: int) -> keras.KerasTensor:
+    """A map moved by so many cells up and left, around the edge; by parts, for LiteRT has no `roll`."""
+    x = ops.concatenate([x[:, by:], x[:, :by]], axis=1)
+    return ops.concatenate([x[:, :, by:], x[:, :, :by]], axis=2)
 
 
 def _log_offsets(side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,13 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "export", _export, "write a run's model for elsewhere")
     command.add_argument("run_path", metavar="RUN")
-    command.add_argument("--format", default="saved_model", help="saved_model")
+    command.add_argument("--format", default="saved_model", help="saved_model, litert or onnx")
+    command.add_argument("--quantize", metavar="float16|int8", help="a smaller file; int8 is offered for litert")
+
+    command = _add(commands, "serve", _serve, "a page and an HTTP API that answer for pictures")
+    command.add_argument("model", metavar="RUN|SAVED_MODEL")
+    command.add_argument("--port", type=count, default=7860, metavar="N")
+    command.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: for other machines too")
 
     command = _add_data(commands, "data", _data, "look at a dataset: counts, ages, pictures, duplicates, leaks")
     command.add_argument("--by", choices=("subject", "image"), help="divide at random: persons kept together, or not")
@@ -163,11 +169,11 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     run = train(experiment, chosen.runs, resumed, follower, chosen.devices)
     if not parallel.leads():
         return run.path  # of several processes the first goes on alone
-    export(run)
     try:
         print(table(evaluate(run, judged_split(run.experiment))), file=sys.stderr)
     except EmptySplitError as error:
         logging.warning("%s", error)
+    export(run)  # after the judgement, which its model card tells of
     follower.end(run)
     return run.path
 
@@ -267,7 +273,16 @@ def _export(chosen: argparse.Namespace) -> Path:
     import_tensorflow()
     from pipeline import export
 
-    return export(run, chosen.format)
+    return export(run, chosen.format, chosen.quantize)
+
+
+def _serve(chosen: argparse.Namespace) -> str:
+    import_tensorflow()
+    from pipeline.serve import serve
+
+    logging.info(f"http://{chosen.host}:{chosen.port} (the API: /docs); Ctrl-C ends it")
+    serve(chosen.model, chosen.host, chosen.port)
+    return chosen.model
 
 
 def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:

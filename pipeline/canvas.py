@@ -121,7 +121,9 @@ def middle(canvases: tf.Tensor, centre: tuple[float, float]) -> tf.Tensor:
         return canvases
     top, left = (size - height) // 2, (size - width) // 2
     # `fit` does the same; this alone, without its choice, converts to LiteRT and ONNX.
-    enlarged = tf.image.resize(tf.cast(canvases[..., top : top + height, left : left + width, :], tf.float32), (size, size))
+    enlarged = tf.image.resize(
+        tf.cast(canvases[..., top : top + height, left : left + width, :], tf.float32), (size, size)
+    )
     return tf.cast(tf.round(enlarged), tf.uint8)
 
 

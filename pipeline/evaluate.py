@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pipeline import datasets, inputs, manifests, metrics, plots, runs, splits, targets
+from pipeline import card, datasets, inputs, manifests, metrics, plots, runs, splits, targets
 from pipeline.answers import columns
 from pipeline.config import MEAN, Data, Experiment, Target
 from pipeline.errors import EmptySplitError, RequestError
@@ -85,10 +85,12 @@ def evaluate(
     said = predictions(canvases.rows, judged_targets, judged.answers)
     runs.write_csv(run.path / f"predictions{suffix}.csv", said)
     hand_in = getattr(datasets.find(data.name), "hand_in", None)
-    if hand_in and split == "test":
+    if hand_in and (split, views) == ("test", 1):
         hand_in(rows, said, judged_targets, run.path)
     runs.add_rejected(run, canvases.rejected)
     plots.figures(run, results, said, canvases.first(EXAMPLES), judged_targets, suffix)
+    if suffix == runs.suffix(runs.judged_split(experiment)):
+        card.renew(run, rows)
     return results
 
 

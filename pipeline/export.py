@@ -1,8 +1,9 @@
-"""A run's model for elsewhere: a SavedModel that carries its preprocessing and its class names."""
+"""A run's model for elsewhere: a SavedModel, a LiteRT or an ONNX file, each with its class names, and a model card."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,43 +13,62 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline import runs, targets
-from pipeline.canvas import WHOLE, canvas, fit, middle
+from pipeline import card, conversion, datasets, parity, runs, targets
+from pipeline.canvas import WHOLE, canvas, fit
 from pipeline.config import Experiment
-from pipeline.errors import WorkError, unknown
+from pipeline.conversion import Answering
+from pipeline.errors import RequestError, WorkError, unknown
 from pipeline.network import load_network
 from pipeline.runs import Run
 
-FORMATS = ("saved_model",)
+log = logging.getLogger(__name__)
+
+FORMATS = ("saved_model", "litert", "onnx")
 
 
-def export(run: Run, format: str = "saved_model") -> Path:
-    """Write `saved_model/` into the run and answer its path.
+def export(run: Run, format: str = "saved_model", quantize: str | None = None) -> Path:
+    """Write a run's model into the run, with its MODEL_CARD.md; answers the folder.
 
-    `serving_default` takes `images` (uint8 [N, H, W, 3], RGB, any H and W), `jpeg` takes `bytes` (string [N], upright
-    JPEG or PNG): both of whole pictures of one face. They answer {target: years [N] or probabilities [N, C]}.
-    `assets.extra/labels.json` says what the answers mean. Raises RequestError for an unknown format, or a run without
-    its model.keras.
+    saved_model: `saved_model/`. `serving_default` takes `images` (uint8 [N, H, W, 3], RGB, any H and W), `jpeg` takes
+    `bytes` (string [N], upright JPEG or PNG): both of whole pictures of one face. `assets.extra/labels.json` says what
+    the answers mean.
+    litert, onnx: `litert/model.tflite` or `onnx/model.onnx`, which take `images` (uint8 [N, S, S, 3], RGB, canvases),
+    beside it labels.json, parity.json (how it compares with the run on pictures of its data) and the card. quantize:
+    `float16` or, for LiteRT, `int8`, calibrated on training pictures; the folder is then `litert-int8/`.
+    All answer {target: years [N] or probabilities [N, C]}.
+
+    Raises RequestError for a format or quantisation that there is not, a run without its model.keras, or data that are
+    not at hand to compare on; WorkError for a network that cannot be converted, or a file that differs from its run by
+    more than `parity.LIMITS`, which is not kept.
     """
+    _check(format, quantize)
+    if keras.backend.backend() != "tensorflow":
+        return _export_with_tensorflow(run, format, quantize)
+    folder = _saved_model(run) if format == "saved_model" else _converted(run, format, quantize)
+    text = card.write(run)
+    if format != "saved_model":
+        runs.write_text(folder / card.NAME, text)
+    return folder
+
+
+def _check(format: str, quantize: str | None) -> None:
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    if keras.backend.backend() != "tensorflow":
-        return _export_with_tensorflow(run, format)
-    experiment = run.experiment
-    network = load_network(run)
-    with runs.written(run.path / "saved_model") as temporary:
-        _archive(network, experiment).write_out(temporary, verbose=False)
-        labels = temporary / "assets.extra" / "labels.json"
-        labels.parent.mkdir()
-        labels.write_text(json.dumps(_labels(experiment), indent=1) + "\n", encoding="utf-8")
-    return run.path / "saved_model"
+    offered = conversion.QUANTIZED.get(format, ())
+    if quantize is not None and quantize not in offered:
+        raise RequestError(
+            f"{format} is not offered in {quantize}, expected "
+            + (f"{' or '.join(offered)}, or no --quantize" if offered else "no --quantize")
+            + "; there are "
+            + ", ".join(f"{name} in {' and '.join(kinds)}" for name, kinds in conversion.QUANTIZED.items())
+        )
 
 
-def _export_with_tensorflow(run: Run, format: str) -> Path:
-    """Only Keras on TensorFlow traces a SavedModel of itself: a child process does it. Raises WorkError if it fails."""
+def _export_with_tensorflow(run: Run, format: str, quantize: str | None) -> Path:
+    """Only Keras on TensorFlow traces what is exported: a child process does it. Raises WorkError if it fails."""
     program = [sys.executable, "-m", "pipeline", "export", str(run.path.absolute()), "--format", format]
     done = subprocess.run(
-        program,
+        [*program, *(["--quantize", quantize] if quantize else [])],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         cwd=Path(__file__).parent.parent,
         text=True,
@@ -56,19 +76,46 @@ def _export_with_tensorflow(run: Run, format: str) -> Path:
     )
     if done.returncode:
         raise WorkError(f"the export of {run.path} failed: {done.stderr.strip().splitlines()[-1]}")
-    return run.path / format
+    return run.path / _folder(format, quantize)
 
 
-def _archive(network: keras.Model, experiment: Experiment) -> keras.export.ExportArchive:
-    size, centre = experiment.model.image_size, experiment.stages[-1].data.centre
-    kinds = [targets.of(target) for target in experiment.targets]
+def _folder(format: str, quantize: str | None) -> str:
+    return f"{format}-{quantize}" if quantize else format
 
-    def answers(canvases: tf.Tensor) -> dict[str, Any]:
-        outputs = network({"image": tf.cast(middle(canvases, centre), tf.float32)}, training=False)
-        return {kind.name: kind.decode(outputs[kind.name]) for kind in kinds}
 
+def _saved_model(run: Run) -> Path:
+    experiment = run.experiment
+    model = Answering(load_network(run), experiment)
+    with runs.written(run.path / "saved_model") as temporary:
+        _archive(model, experiment.model.image_size).write_out(temporary, verbose=False)
+        labels = temporary / "assets.extra" / "labels.json"
+        labels.parent.mkdir()
+        labels.write_text(_labels(experiment), encoding="utf-8")
+    return run.path / "saved_model"
+
+
+def _converted(run: Run, format: str, quantize: str | None) -> Path:
+    experiment = run.experiment
+    model = conversion.load(run)
+    table = datasets.load(experiment.stages[-1].data)
+    canvases = parity.seen(experiment, table)
+    folder = run.path / _folder(format, quantize)
+    with runs.written(folder) as temporary:
+        temporary.mkdir()
+        file = temporary / conversion.FILES[format]
+        size = experiment.model.image_size
+        conversion.convert(model, size, file, format, quantize, lambda: parity.calibration(experiment, table))
+        (temporary / "labels.json").write_text(_labels(experiment), encoding="utf-8")
+        report = parity.compare(run, model, canvases, temporary, format, quantize)
+        runs.write_json(temporary / "parity.json", report)
+        log.info(parity.shown(report))
+        parity.check(report)
+    return folder
+
+
+def _archive(model: Answering, size: int) -> keras.export.ExportArchive:
     def from_pixels(images: tf.Tensor) -> dict[str, Any]:
-        return answers(fit(images, size))
+        return model(fit(images, size))
 
     def from_bytes(content: tf.Tensor) -> dict[str, Any]:
         whole, upright = tf.constant(WHOLE), tf.constant(1)
@@ -77,10 +124,10 @@ def _archive(network: keras.Model, experiment: Experiment) -> keras.export.Expor
             content,
             fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
         )
-        return answers(pictures)
+        return model(pictures)
 
     archive = keras.export.ExportArchive()
-    archive.track(network)
+    archive.track(model)
     archive.add_endpoint(
         "serving_default", from_pixels, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")]
     )
@@ -88,11 +135,14 @@ def _archive(network: keras.Model, experiment: Experiment) -> keras.export.Expor
     return archive
 
 
-def _labels(experiment: Experiment) -> dict[str, object]:
-    return {
+def _labels(experiment: Experiment) -> str:
+    """labels.json: the same beside every export."""
+    data = experiment.stages[-1].data
+    said = {
         "image_size": experiment.model.image_size,
-        "margin": experiment.stages[-1].data.margin,
-        "aligned": experiment.stages[-1].data.aligned,
-        "centre": experiment.stages[-1].data.centre,
+        "margin": data.margin,
+        "aligned": data.aligned,
+        "centre": data.centre,
         "targets": {target.name: targets.of(target).describe() for target in experiment.targets},
     }
+    return json.dumps(said, indent=1) + "\n"

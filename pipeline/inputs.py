@@ -68,6 +68,16 @@ class Canvases:
         )
 
 
+_shared: dict[str, tuple[pd.DataFrame, tuple, Canvases]] | None = None
+
+
+def share_canvases() -> None:
+    """From now on a training in this process takes over the canvases of the one before, if it asks for the same: the
+    trials of a search do. Those made last for each `what` are kept."""
+    global _shared
+    _shared = {}
+
+
 def make_canvases(
     rows: pd.DataFrame,
     size: int,
@@ -84,6 +94,19 @@ def make_canvases(
     Raises WorkError when more than 5 % of the pictures (and more than five) cannot be read, with the first ten and
     their reasons.
     """
+    asked = (size, margin, cache, centre)
+    if _shared is None:
+        return _read_all(rows, what, *asked)
+    held = _shared.get(what)
+    if held is None or held[1] != asked or not held[0].equals(rows):
+        _shared.pop(what, None)  # its memory first
+        held = _shared[what] = (rows, asked, _read_all(rows, what, *asked))
+    return held[2]
+
+
+def _read_all(
+    rows: pd.DataFrame, what: str, size: int, margin: float, cache: Cache, centre: tuple[float, float]
+) -> Canvases:
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
     stream = _looked_at(rows, size, margin, centre)
     orientations = np.zeros(len(rows), np.int32)  # 0: could not be read

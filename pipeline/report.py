@@ -54,7 +54,7 @@ def comparison(compared: pd.DataFrame, markdown: bool = False) -> str:
             shown.add_section()
     runs = "\n".join(f"{number}. {name}" for number, name in enumerate(names, start=1))
     note = "In brackets: 95 % intervals of the paired differences, bootstrapped over subjects."
-    return f"{runs}\n\n{_text(shown, width=1000).strip()}\n\n{note}"
+    return f"{runs}\n\n{as_text(shown, width=1000).strip()}\n\n{note}"
 
 
 def models_table() -> str:
@@ -66,7 +66,7 @@ def models_table() -> str:
         about = models.facts(name)
         weights, network = about["imagenet"] or "none", catalog.summary("models", name)
         shown.add_row(name, f"{about['parameters']:,}", about["input"], weights, about["reports"], network)
-    return _text(shown, width=240)
+    return as_text(shown, width=240)
 
 
 def _table(title: str, results: dict[str, Any], plain: dict[str, Any] | None = None) -> str:
@@ -80,7 +80,7 @@ def _table(title: str, results: dict[str, Any], plain: dict[str, Any] | None = N
                 other = [_number(beside.get(name, {}).get(metric))] if plain else []
                 shown.add_row(name, metric, _number(value), _interval(found["interval"].get(metric)), *other)
         shown.add_section()
-    return _text(shown, width=100)
+    return as_text(shown, width=100)
 
 
 def _parts(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -89,7 +89,7 @@ def _parts(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return results["targets"] | together
 
 
-def _text(shown: Table, width: int) -> str:
+def as_text(shown: Table, width: int) -> str:
     text = io.StringIO()
     Console(file=text, width=width).print(shown)
     return text.getvalue()

@@ -7,10 +7,13 @@ import netrc
 import os
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RequestError
 from pipeline.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMES = ("wandb", "tensorboard")
 
@@ -61,6 +64,18 @@ class WandB(Tracker):
         self.session.log({path.stem: self.wandb.Image(str(path)) for path in _figures(run)})
         self.session.summary.update(_results(run))
         self.session.finish()
+
+
+def overview(folder: Path, table: pd.DataFrame, figures: dict[str, Path], summary: dict[str, Any]) -> None:
+    """One more W&B run of the group named like a folder, which shows the group's table and figures."""
+    wandb = _imported("wandb")
+    session = wandb.init(
+        project="facet", name=f"search {folder.name}", group=folder.name, dir=folder, mode=wandb_mode()
+    )
+    session.log({name: wandb.Image(str(path)) for name, path in figures.items()})
+    session.log({"trials": wandb.Table(dataframe=table.astype(object).where(table.notna(), None))})
+    session.summary.update(summary)
+    session.finish()
 
 
 class TensorBoard(Tracker):

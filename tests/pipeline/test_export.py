@@ -1,0 +1,308 @@
+"""LiteRT and ONNX files answer as the run does, opened by their runtimes alone; what does not is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import models
+from pipeline import card, conversion, datasets, evaluate, export, inputs, parity, runs, targets
+from pipeline.__main__ import main
+from pipeline.canvas import middle
+from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
+from pipeline.errors import RequestError, WorkError
+from pipeline.network import build_network, load_network
+from pipeline.runs import Run
+
+FOLDERS = {"litert": "litert", "litert-int8": "litert-int8", "onnx": "onnx", "onnx-float16": "onnx-float16"}
+
+
+def split_name(folder: str) -> tuple[str, str | None]:
+    format, _, quantize = folder.partition("-")
+    return format, quantize or None
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A copy of the run with four converted files."""
+    copy = Run(Path(shutil.copytree(run.path, tmp_path_factory.mktemp("exported") / "run")))
+    for folder in FOLDERS:
+        assert export(copy, *split_name(folder)) == copy.path / folder
+    return copy
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_converted_file_has_its_labels_report_and_card(exported: Run, folder: str) -> None:
+    file = conversion.FILES[split_name(folder)[0]]
+    assert {path.name for path in (exported.path / folder).iterdir()} == {
+        file,
+        "labels.json",
+        "parity.json",
+        "MODEL_CARD.md",
+    }
+    labels = (exported.path / folder / "labels.json").read_text()
+    assert labels == (exported.saved_model / "assets.extra" / "labels.json").read_text()
+    assert not [path for path in exported.path.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_report_tells_differences_sizes_and_times(exported: Run, folder: str) -> None:
+    report = json.loads((exported.path / folder / "parity.json").read_text())
+    table = datasets.load(exported.experiment.stages[-1].data)
+    assert (report["split"], report["pictures"]) == ("val", (table["split"] == "val").sum())
+    assert report["bytes"] == (exported.path / folder / conversion.FILES[split_name(folder)[0]]).stat().st_size
+    assert report["latency_ms"]["file"] > 0
+    age, gender = report["targets"]["age"], report["targets"]["gender"]
+    assert age["mae"]["file"] == pytest.approx(age["mae"]["run"], abs=age["mean_difference"] + 1e-4)
+    assert gender["accuracy_lost"] <= gender["disagreement"]
+    if folder in ("litert", "onnx"):
+        assert age["largest_difference"] < 1e-3
+        assert gender["largest_difference"] < 1e-5
+
+
+def test_files_are_smaller_by_what_they_are_kept_in(exported: Run) -> None:
+    size = {name: json.loads((exported.path / name / "parity.json").read_text())["bytes"] for name in FOLDERS}
+    assert size["litert-int8"] < 0.4 * size["litert"]  # a tiny network is half structure
+    assert size["onnx-float16"] < 0.6 * size["onnx"]
+
+
+ALONE = """
+import csv, json, sys
+import numpy as np
+folder, canvases, wanted = sys.argv[1:]
+labels = json.load(open(folder + "/labels.json"))
+canvases = np.load(canvases)
+assert canvases.shape[1:] == (labels["image_size"], labels["image_size"], 3)
+if folder.endswith("litert"):
+    from ai_edge_litert.interpreter import Interpreter
+    answers = Interpreter(folder + "/model.tflite").get_signature_runner()(images=canvases)
+else:
+    import onnxruntime
+    session = onnxruntime.InferenceSession(folder + "/model.onnx")
+    names = [output.name for output in session.get_outputs()]
+    answers = dict(zip(names, session.run(names, {"images": canvases})))
+rows = list(csv.DictReader(open(wanted)))
+assert sorted(answers) == sorted(labels["targets"])
+assert np.abs(answers["age"] - [float(row["age_predicted"]) for row in rows]).max() < 1e-3
+for i, name in enumerate(labels["targets"]["gender"]["classes"]):
+    assert np.abs(answers["gender"][:, i] - [float(row["gender_p_" + name]) for row in rows]).max() < 1e-4
+ours = {"pipeline", "models", "tensorflow", "keras"}
+assert not ours & {name.partition(".")[0] for name in sys.modules}
+"""
+
+
+def judged_canvases(run: Run) -> np.ndarray:
+    """The canvases of the rows of predictions.csv, not cut to the middle, in their order."""
+    experiment, said = run.experiment, pd.read_csv(run.path / "predictions.csv")
+    table = datasets.load(experiment.stages[-1].data)
+    rows = table.set_index("path").loc[said["path"]].reset_index()
+    return inputs.make_canvases(rows, experiment.model.image_size, 0.4, experiment.cache, "test").first(len(rows))
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+def test_a_file_opens_with_its_runtime_alone_and_says_what_predictions_say(exported, format: str, tmp_path) -> None:
+    np.save(tmp_path / "canvases.npy", judged_canvases(exported))
+    program = [exported.path / format, tmp_path / "canvases.npy", exported.path / "predictions.csv"]
+    program = [sys.executable, "-c", ALONE, *map(str, program)]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--format", "litter"), "did you mean 'litert'"),
+        (("--format", "onnx", "--quantize", "int8"), "expected float16"),
+        (("--format", "litert", "--quantize", "int4"), "expected float16 or int8"),
+        (("--quantize", "int8"), "saved_model is not offered in int8, expected no --quantize"),
+    ],
+)
+def test_what_is_not_offered_is_refused_with_what_is(run, options: tuple[str, ...], message: str, capsys) -> None:
+    assert main(["export", str(run.path), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_differs_is_refused_and_not_kept(run, tmp_path: Path, monkeypatch, capsys) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    opened = parity.open_litert
+
+    def older(folder: Path) -> parity.Answer:
+        answer = opened(folder)
+        return lambda canvases: (said := answer(canvases)) | {"age": said["age"] + 0.2}
+
+    monkeypatch.setitem(parity.OPEN, "litert", older)
+    assert main(["export", str(copy.path), "--format", "litert"]) == 1
+    assert "age: largest difference 0.2, at most 0.1 is allowed" in capsys.readouterr().err
+    assert not (copy.path / "litert").exists()
+    assert not [path for path in copy.path.rglob("*") if path.name.startswith(".")]
+
+
+def test_one_picture_may_always_be_a_tie() -> None:
+    found = {"largest_difference": 1e-6, "mean_difference": 1e-7, "disagreement": 1 / 40}
+    report = {"format": "onnx", "kept_in": "float32", "split": "val", "pictures": 40, "targets": {"gender": found}}
+    report["limits"] = {"gender": {"disagreement": 0.005}}
+    parity.check(report)
+    with pytest.raises(WorkError, match=r"gender: disagreement 0\.05, at most 0\.025"):
+        parity.check(report | {"targets": {"gender": found | {"disagreement": 2 / 40}}})
+
+
+def test_a_run_without_its_data_is_refused(run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    text = (copy.path / "experiment.json").read_text()
+    (copy.path / "experiment.json").write_text(text.replace(run.experiment.stages[0].data.root, "gone.csv"))
+    with pytest.raises(RequestError, match=r"gone\.csv"):
+        export(copy, "onnx")
+
+
+def test_calibration_sees_training_rows_alone(run, monkeypatch) -> None:
+    shown = []
+    made = inputs.make_canvases
+    monkeypatch.setattr(inputs, "make_canvases", lambda rows, *rest: shown.append(rows) or made(rows, *rest))
+    table = datasets.load(run.experiment.stages[-1].data)
+    canvases = parity.calibration(run.experiment, table)
+    assert set(shown[0]["split"]) == {"train"}
+    assert len(canvases) == (table["split"] == "train").sum()
+
+
+# -- the model card ---------------------------------------------------------------------------------------------------
+
+
+def test_the_card_tells_of_data_metrics_groups_and_limits(exported: Run) -> None:
+    card = (exported.path / "MODEL_CARD.md").read_text()
+    results = json.loads((exported.path / "results.json").read_text())
+    assert f"| gender | accuracy | {results['targets']['gender']['accuracy']:.3g} |" in card
+    assert "Leak audit: rows that training has seen: none" in card
+    assert "A table of your own" in card  # the dataset's own words
+    assert "no ground for a decision about anybody" in card
+    assert "experiment.json" in card
+    assert "{{" not in card
+
+
+def test_metrics_by_group_are_those_of_predictions(exported: Run) -> None:
+    said = pd.read_csv(exported.path / "predictions.csv")
+    women = said[said["gender"] == "female"]
+    accuracy = (women["gender"] == women["gender_predicted"]).mean()
+    mae = (women["age"] - women["age_predicted"]).abs().mean()
+    (row,) = [line for line in (exported.path / "MODEL_CARD.md").read_text().splitlines() if "| female |" in line]
+    _, _, count, by_age, by_gender, _ = (cell.strip() for cell in row.split("|"))
+    assert int(count) == len(women)
+    assert by_age.startswith(f"{mae:.3g} (")
+    assert by_gender.startswith(f"{accuracy:.3g} (")
+
+
+def test_the_card_of_a_run_that_was_not_judged_says_so_until_it_is(run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    (copy.path / "results.json").unlink()
+    assert "Not evaluated yet" in card.write(copy)
+    assert "| gender | accuracy |" not in (copy.path / "MODEL_CARD.md").read_text()
+    evaluate(copy)
+    assert "| gender | accuracy |" in (copy.path / "MODEL_CARD.md").read_text()
+
+
+def test_the_card_says_why_it_knows_no_groups(run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    text = (copy.path / "experiment.json").read_text()
+    (copy.path / "experiment.json").write_text(text.replace(run.experiment.stages[0].data.root, "gone.csv"))
+    assert "the data were not at hand" in card.write(copy)
+
+
+# -- every network and every kind of target ---------------------------------------------------------------------------
+
+ALL_KINDS = (
+    Regression("age"),
+    Binary("gender"),
+    Classes("group", ("a", "b", "c"), ordered=True),
+    Expectation("expected"),
+    Ordinal("coral"),
+    Ordinal("corn", method="corn"),
+    Ordinal("corn_classes", ("a", "b", "c", "d"), method="corn"),
+    Ordinal("coral_classes", ("a", "b", "c", "d")),
+)
+
+
+def lively(model: Model, wanted: tuple, folder: Path, centre: tuple[float, float] = (1, 1)) -> Run:
+    """A run of a network that never trained, but whose answers differ from picture to picture."""
+    keras.utils.set_random_seed(1)
+    labels = {one.name: np.array([0.0, 1.0] if getattr(one, "classes", ()) else [20.0, 40.0]) for one in wanted}
+    network = build_network(model, wanted, labels)
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # statistics of this batch: without them what an untrained network sees fades away
+    network({"image": pictures(model.image_size).astype("float32")}, training=True)
+    stage = Stage("train", data=Data("sample", centre=centre))
+    run = runs.create(Experiment(name=model.name, model=model, targets=wanted, stages=(stage,)), folder)
+    network.save(run.path / "model.keras")
+    return run
+
+
+def pictures(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
+
+
+def said_by_file(run: Run, format: str, folder: Path) -> dict[str, np.ndarray]:
+    size = run.experiment.model.image_size
+    file = folder / conversion.FILES[format]
+    conversion.convert(conversion.load(run), size, file, format, None, lambda: pictures(size))
+    return parity.OPEN[format](folder)(pictures(size))
+
+
+def assert_answers_as_its_network(run: Run, format: str, folder: Path) -> None:
+    """The network itself, shown the middle of each picture and decoded outside, is what the file must equal."""
+    found, network = said_by_file(run, format, folder), load_network(run)
+    shown = middle(tf.constant(pictures(run.experiment.model.image_size)), run.experiment.stages[-1].data.centre)
+    outputs = network({"image": tf.cast(shown, tf.float32)}, training=False)
+    assert sorted(found) == sorted(target.name for target in run.experiment.targets)
+    assert np.ptp(found["group"], axis=0).max() > 1e-3
+    for target in run.experiment.targets:
+        wanted = np.asarray(targets.of(target).decode(outputs[target.name]))
+        assert found[target.name].dtype == np.float32
+        assert found[target.name] == pytest.approx(wanted, abs=2e-3 if wanted.ndim == 1 else 1e-4)
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+def test_every_kind_of_target_is_decoded_in_the_file_and_the_middle_cut_out(format: str, tmp_path: Path) -> None:
+    run = lively(Model("shared_trunk", weights="none", image_size=32), ALL_KINDS, tmp_path, centre=(0.7, 0.6))
+    assert_answers_as_its_network(run, format, tmp_path)
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+def test_a_run_of_mixed_precision_is_written_in_float32(format: str, tmp_path: Path) -> None:
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        run = lively(Model("shared_trunk", weights="none", image_size=32), (Regression("age"),), tmp_path)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    found = said_by_file(run, format, tmp_path)["age"]
+    wanted = np.asarray(conversion.load(run)(pictures(32))["age"])
+    assert found == pytest.approx(wanted, abs=1e-3)
+    rough = np.asarray(load_network(run)({"image": pictures(32).astype("float32")}, training=False)["age"])[:, 0]
+    assert 1e-3 < np.abs(rough - wanted).max() < 1  # as 16 bits have it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+@pytest.mark.parametrize("name", [name for name in models.list_models() if name != "regnety_128gf"])  # 2.6 GB
+def test_every_network_converts(name: str, format: str, tmp_path: Path) -> None:
+    run = lively(Model(name, weights="none", image_size=64), ALL_KINDS, tmp_path)
+    assert_answers_as_its_network(run, format, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_on_jax_is_converted_by_a_child(run, tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="JAX is an optional backend")
+    copy = Path(shutil.copytree(run.path, tmp_path / "run"))
+    program = [sys.executable, "-m", "pipeline", "export", str(copy), "--format", "litert", "--quantize", "float16"]
+    done = subprocess.run(program, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == str(copy / "litert-float16")
+    assert (copy / "litert-float16" / "model.tflite").is_file()

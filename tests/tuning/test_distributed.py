@@ -1,0 +1,56 @@
+"""keras-tuner's chief and workers on this machine."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.tuning.conftest import said_of
+from tuning import distributed
+from tuning.__main__ import main
+from tuning.record import Folder
+from tuning.supervision import Trainer
+
+
+@pytest.mark.parametrize("algorithm", ["grid", "random"])
+def test_chief_and_two_workers_do_each_trial_once_and_as_one_process_does(
+    algorithm: str, space, searched, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chief in this thread, a worker in each of two others, over gRPC."""
+    path = space(algorithm, range(1, 9), [0.01, 0.02, 0.5])
+    alone = searched(path, "--trials", "12", runs="alone")
+    done = len(trained.read_text().split())
+    at = distributed.loopback()
+    for name, value in zip(distributed.VARIABLES, ("chief", at.address, str(at.port)), strict=True):
+        monkeypatch.setenv(name, value)
+    workers = [threading.Thread(target=work, args=(f"worker{n}", at, tmp_path / "shared")) for n in range(2)]
+    for worker in workers:
+        worker.start()
+    shared = searched(path, "--trials", "12", runs="shared")
+    for worker in workers:
+        worker.join()
+    assert said_of(shared) == said_of(alone)
+    failed = int((shared.table()["status"] == "failed").sum())
+    names = [name for name in trained.read_text().split()[done:] if name != "rehearsal"]
+    assert len(names) == len(set(names)) == 12 - failed
+
+
+def work(name: str, at: distributed.Role, runs: Path) -> None:
+    with Trainer() as trainer:
+        here = distributed.Role(name, at.address, at.port)
+        distributed.follow(here, lambda: Folder(next(runs.glob("tuning/space/*"))), trainer)
+
+
+def test_a_worker_without_a_chief(
+    space, trained: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker0")
+    assert main([str(space()), "--runs", str(tmp_path)]) == 2
+    assert "but not KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT" in capsys.readouterr().err
+    for name, value in zip(distributed.VARIABLES, ("worker0", "127.0.0.1", "9"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "PATIENCE", 0.5)
+    assert main([str(space()), "--runs", str(tmp_path)]) == 2
+    assert "no chief at 127.0.0.1:9" in capsys.readouterr().err

@@ -1,0 +1,202 @@
+"""Searches as users meet them, with a trainer that takes no time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import parsing
+from pipeline.errors import RequestError
+from pipeline.loading import settle
+from tests.tuning.conftest import said_of
+from tuning.__main__ import main
+from tuning.space import explored, load_space, starting_points
+
+
+def test_a_grid_tries_everything_and_leaves_what_train_takes(space, searched, trained: Path) -> None:
+    folder = searched(space())
+    table = pd.read_csv(folder.path / "trials.csv", dtype={"trial": str})
+    assert table[["units", "rate"]].values.tolist() == [[8, 0.01], [8, 0.02], [16, 0.01], [16, 0.02]]
+    results = json.loads((folder.path / "results.json").read_text())
+    assert (results["winner"], results["test"]["count"]) == ("0002", 7)
+    winner = parsing.read_json(folder.path / "best_experiment.json")
+    assert (winner.name, winner.model.head.units, winner.stages[0].epochs) == ("mobilenetv2_tuned", (16,), 3)
+    assert trained.read_text().split()[-4:] == ["0000", "0001", "0002", "0003"]
+    assert {path.stem for path in folder.path.glob("figures/*.png")} == {"parallel", "importance", "best_so_far"}
+    page = (folder.path / "search.html").read_text()
+    assert page.count("data:image/png") == 3
+    assert "won by val_loss, the least" in page
+
+
+def test_hyperband_promotes_the_best_and_goes_on_with_their_runs(space, searched) -> None:
+    folder = searched(space("hyperband", range(1, 40), [0.01, 0.02], epochs=9), "--trials", "20")
+    table = folder.table().set_index("trial")
+    promoted = table[table["after"].notna()]
+    assert len(promoted)
+    for trial, row in promoted.iterrows():
+        history = json.loads((folder.path / row["run"] / "history.json").read_text())
+        earlier = json.loads((folder.path / table.loc[row["after"], "run"] / "history.json").read_text())
+        assert history[: len(earlier)] == earlier
+        assert len(history) == row["epochs"] > table.loc[row["after"], "epochs"]
+        assert folder.values(trial)["rate"] == folder.values(row["after"])["rate"]
+    assert table["epochs"].max() == 9
+
+
+def test_groups_are_searched_one_after_the_other_from_the_best(trained: Path, searched, tmp_path: Path) -> None:
+    path = tmp_path / "linked.py"
+    path.write_text(
+        '"""Linked."""\nfrom tuning.space import change\nEXPERIMENT, ALGORITHM = "mobilenetv2", "grid"\n'
+        'GROUPS = (("rate",), ("units",))\nTITLES = ("first", "second")\n'
+        'REPORTED = {"val_loss": (1.5, 2.5, 3.5, 4.5)}\n\n'
+        "def sample(hp, experiment):\n"
+        '    units, rate = hp.Choice("units", [4, 16], default=16), hp.Choice("rate", [0.03, 0.01])\n'
+        '    return change(experiment, {"model.head.units": (units,), "stages.-1.optimizer.learning_rate": rate})\n'
+    )
+    folder = searched(path)
+    assert folder.table()[["units", "rate"]].values.tolist() == [[16, 0.03], [16, 0.01], [4, 0.01], [16, 0.01]]
+    page = (folder.path / "search.html").read_text()
+    assert "<h2>first</h2>" in page and "<h2>second</h2>" in page and "<td>4.5</td>" in page
+
+
+# -- sturdy -----------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import sys
+from tuning import supervision
+supervision.COMMAND = (sys.executable, "-m", "tests.tuning.trainer")
+from tuning.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_killed_search_goes_on_to_the_same_trials(
+    space, searched, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = space("hyperband", range(1, 19), [0.01, 0.02], epochs=9)
+    whole = searched(path, "--trials", "14", runs="whole")
+    monkeypatch.setenv("EPOCH_SECONDS", "0.05")
+    command = [sys.executable, "-c", KILLED, str(path), "--trials", "14", "--runs", str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("killed/tuning/space/*/trials/0005/*/history.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    monkeypatch.delenv("EPOCH_SECONDS")
+    before = len(trained.read_text().split())
+    done = [path.parent.name for path in tmp_path.glob("killed/tuning/space/*/trials/*/outcome.json")]
+    again = searched(path, "--trials", "14", runs="killed")
+    assert len(list(tmp_path.glob("killed/tuning/space/*"))) == 1
+    assert said_of(again) == said_of(whole)
+    assert len(done) >= 5
+    assert sorted({*trained.read_text().split()[before:], *done}) == again.trial_ids()
+    assert len(trained.read_text().split()) - before == 14 - len(done)  # what was done is not done again
+
+
+def test_a_finished_search_is_begun_anew_and_one_that_is_named_has_more_trials(space, searched) -> None:
+    path = space("random", range(1, 40))
+    first = searched(path, "--trials", "3")
+    assert searched(path, "--trials", "3").path != first.path
+    before = said_of(first)
+    more = searched(path, "--trials", "5", "--resume", str(first.path))
+    assert (more.path, len(more.table())) == (first.path, 5)
+    assert said_of(more)[:4] == before
+
+
+def test_trials_that_fail_or_are_killed_are_counted_with_their_reasons(space, searched, capsys) -> None:
+    folder = searched(space(rates=[0.01, 0.5, 0.25]))
+    table = folder.table()
+    assert table["status"].tolist() == ["done", "failed", "failed"] * 2
+    assert table["reason"][1] == "the loss is nan"
+    assert "SIGKILL" in table["reason"][2]
+    assert "4 of 6 trials failed" in (folder.path / "search.html").read_text()
+
+
+def test_where_all_fail_the_status_is_1(space, trained: Path, tmp_path: Path, capsys) -> None:
+    assert main([str(space(rates=[0.5])), "--runs", str(tmp_path / "runs")]) == 1
+    assert "all 2 trials failed, the first: the loss is nan" in capsys.readouterr().err
+    assert len(pd.read_csv(next(tmp_path.glob("runs/tuning/space/*/trials.csv")))) == 2
+
+
+def test_time_over_ends_the_search_with_the_best_so_far(space, searched, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = searched(space("grid", [8], [0.01, 0.02, 0.125]), "--minutes", "0.15")
+    assert folder.table()["status"].tolist() == ["done", "done", "stopped"]
+    assert (folder.path / "best_experiment.json").is_file()
+    assert folder.table()["epochs"].max() == 3
+
+
+# -- wrong requests ---------------------------------------------------------------------------------------------------
+
+CHANGES = 'def sample(hp, experiment):\n    value = hp.Choice("it", [0.1, 2.0])\n    return change(experiment, {%s})\n'
+HEAD = 'from tuning.space import change\nEXPERIMENT = "mobilenetv2"\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD + CHANGES % '"stages.0.optimizer.name": value', "stages.0.optimizer.name: Input should be"),
+        (HEAD + CHANGES % '"stages.0.optimizer.learning_rat": value', "did you mean 'stages.0.optimizer"),
+        (HEAD + CHANGES % '"stages.1.epochs": 3', "unknown field 'stages.1'"),
+        (HEAD + CHANGES % '"model.head.units.0": 3', "unknown field 'model.head.units.0'"),
+        (HEAD + CHANGES % '"model.head.units": (8,), "model.head.dropout": (value,)', "head dropout must be"),
+        (HEAD + 'def sample(hp, experiment):\n    return experiment\n', "nothing to search"),
+        (HEAD + 'def sample(hp, experiment):\n    hp.Boolean("a")\n', "must answer an Experiment"),
+        (HEAD + 'def sample(hp, experiment):\n    return hp.nothing\n', "AttributeError"),
+        (HEAD, "has no sample"),
+        ("def sample(:", "SyntaxError"),
+        (HEAD + 'ALGORITHM = "gird"\n' + CHANGES % '"seed": 1', "did you mean 'grid'"),
+        (HEAD + 'GROUPS = (("that",),)\n' + CHANGES % '"seed": 1', "GROUPS and settings differ by it, that"),
+    ],
+)  # fmt: skip
+def test_a_wrong_space_is_told_before_anything_is_trained(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(text)
+    with pytest.raises(RequestError) as told:
+        found = load_space(str(path))
+        explored(found, {name: settle(one) for name, one in starting_points(found).items()})
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_wrong_space_is_one_line_and_status_2(trained: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(HEAD + CHANGES % '"stages.0.optimizer.learning_rat": value')
+    assert main([str(path), "--runs", str(tmp_path / "runs")]) == 2
+    captured = capsys.readouterr()
+    assert "did you mean 'stages.0.optimizer.learning_rate'" in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--minutes 0.00001", "too small a budget for one trial"),
+        ("--minutes 0", "--minutes"),
+        ("--trials 0", "--trials"),
+        ("--trials 1 --algorithm hyperband", "too few for Hyperband"),
+        ("--objective val_gender_acuracy", "history.csv has no such column"),
+        ("--resume nowhere", "nowhere holds no search"),
+        ("--batch-sise 3", "did you mean '--batch-size'"),
+        ("--experiment nosuch", "unknown experiment 'nosuch'"),
+    ],
+)
+def test_a_wrong_request_is_status_2(options: str, said: str, space, trained: Path, tmp_path: Path, capsys) -> None:
+    path = space(epochs=3)
+    assert main([str(path), "--runs", str(tmp_path / "runs"), *options.split()]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_folder_of_another_search_is_refused(space, searched, tmp_path: Path, capsys) -> None:
+    folder = searched(space())
+    older = space(rates=[0.01, 0.03])
+    assert main([str(older), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
+    assert "holds another search: its settings differ" in capsys.readouterr().err.splitlines()[-1]

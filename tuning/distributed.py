@@ -1,0 +1,217 @@
+"""Searches on many machines: keras-tuner's chief, which has the oracle, and its workers, which train.
+
+The chief and all workers must see the same files: what is tried, and what came of it, is in the search's folder; over
+gRPC go the questions for a trial. `--workers` starts them on this machine; on several, each is started by hand with
+keras-tuner's three variables.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from keras_tuner import HyperParameters
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.src import protos
+from keras_tuner.src.distribute import oracle_chief, oracle_client
+
+from pipeline.errors import RequestError, WorkError
+from tuning.record import Folder
+from tuning.supervision import Trainer, module_environment
+from tuning.view import View
+from tuning.work import work
+
+log = logging.getLogger(__name__)
+
+VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+PATIENCE = 60  # seconds that a worker waits for its chief: for one that is not up yet, and for one that is gone
+LINGER = 5  # seconds in which workers may still ask, and hear that there is no more
+PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class Role:
+    """This process' part: `chief`, or a worker's name of its own, and where the chief is."""
+
+    name: str
+    address: str
+    port: int
+
+    @property
+    def leads(self) -> bool:
+        return "chief" in self.name  # so keras-tuner has it
+
+
+def role() -> Role | None:
+    """What the three variables say; None without them. Raises RequestError for some of them, or a port that is none."""
+    said = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
+    if not said:
+        return None
+    missing = [name for name in VARIABLES if name not in said]
+    if missing:
+        raise RequestError(f"{', '.join(said)} set, but not {', '.join(missing)}: set all three, or none")
+    name, address, port = said.values()
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise RequestError(f"KERASTUNER_ORACLE_PORT={port}: expected a port, such as 8000")
+    return Role(name, address, int(port))
+
+
+class _Soon:
+    """The oracle of a chief that rehearses: it has no trial yet."""
+
+    def create_trial(self, tuner_id: str) -> Trial:
+        return Trial(HyperParameters(), trial_id="", status=TrialStatus.IDLE)
+
+
+@contextmanager
+def served(place: Role) -> Iterator[oracle_chief.OracleServicer]:
+    """keras-tuner's service, at this place; its `oracle` is to be set. Raises RequestError for a port that is taken."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    server = grpc.server(ThreadPoolExecutor(max_workers=1), options=[("grpc.so_reuseport", 0)])
+    servicer = oracle_chief.OracleServicer(_Soon())
+    protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
+    try:
+        server.add_insecure_port(f"{place.address}:{place.port}")
+    except RuntimeError as error:
+        raise RequestError(f"the chief cannot listen at {place.address}:{place.port}: is the port in use?") from error
+    server.start()
+    try:
+        yield servicer
+    finally:
+        server.stop(grace=None)
+
+
+def lead(
+    servicer: oracle_chief.OracleServicer, workers: Callable[[Folder], list[subprocess.Popen]], trainer: Trainer
+) -> Callable[[Folder, Any, View], None]:
+    """Trials by workers: `workers` starts those that this process looks after. Its own trainer rests meanwhile."""
+
+    def trials(folder: Folder, oracle: Any, view: View) -> None:
+        trainer.stop()
+        servicer.oracle = oracle
+        ours = workers(folder)
+        try:
+            while not _is_over(servicer, folder, ours):
+                _give_up_on_dead(oracle, ours)
+                view.refresh()
+                time.sleep(PAUSE)
+            _linger(oracle)
+        finally:
+            for process in ours:
+                process.kill()
+                process.wait()
+
+    return trials
+
+
+def _is_over(servicer: oracle_chief.OracleServicer, folder: Folder, ours: list[subprocess.Popen]) -> bool:
+    if servicer.stop_triggered and not servicer.oracle.ongoing_trials:
+        return True
+    if ours and all(process.poll() is not None for process in ours):
+        if time.time() < folder.until and not servicer.stop_triggered:
+            raise WorkError(f"all {len(ours)} workers ended; the first one's exit status is {ours[0].returncode}")
+        return True
+    return time.time() > folder.until + LINGER
+
+
+def _give_up_on_dead(oracle: Any, ours: list[subprocess.Popen]) -> None:
+    """The trial of a worker that died goes to another."""
+    for number, process in enumerate(ours):
+        trial = oracle.ongoing_trials.get(f"worker{number}")
+        if process.poll() is not None and trial is not None:
+            log.warning(f"worker {number} ended ({process.returncode}): its trial {trial.trial_id} goes to another")
+            oracle.hand_back(f"worker{number}")
+
+
+def _linger(oracle: Any) -> None:
+    """Until every worker that ever asked has heard that there is no more."""
+    end = time.time() + LINGER
+    while oracle.tuner_ids and time.time() < end:
+        time.sleep(PAUSE)
+
+
+def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess.Popen]]:
+    """Workers on this machine; they end when this process does."""
+
+    def started(folder: Folder) -> list[subprocess.Popen]:
+        return [_started(Role(f"worker{number}", place.address, place.port), folder) for number in range(count)]
+
+    return started
+
+
+def _started(place: Role, folder: Folder) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tuning.distributed", str(folder.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=module_environment() | dict(zip(VARIABLES, (place.name, place.address, str(place.port)), strict=True)),
+        start_new_session=True,  # Ctrl-C is for the search, which ends it
+    )
+
+
+def loopback() -> Role:
+    """A place for a chief on this machine, at a port that is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return Role("chief", "127.0.0.1", free.getsockname()[1])
+
+
+def follow(place: Role, find: Callable[[], Folder], trainer: Trainer) -> Folder:
+    """Be a worker until the chief has no more trials; answers the search's folder, which `find` looks for once the
+    chief has made it.
+
+    Raises RequestError where there is no chief, WorkError where it is gone.
+    """
+    oracle_client.TIMEOUT = PATIENCE  # an hour otherwise
+    channel = grpc.insecure_channel(f"{place.address}:{place.port}")
+    try:
+        grpc.channel_ready_future(channel).result(timeout=PATIENCE)
+    except grpc.FutureTimeoutError:
+        raise RequestError(
+            f"no chief at {place.address}:{place.port} within {PATIENCE} s: start the same command there with "
+            "KERASTUNER_TUNER_ID=chief, and check the address"
+        ) from None
+    finally:
+        channel.close()
+    oracle = oracle_client.OracleClient(None)
+    try:
+        _wait(oracle, place)
+        folder = find()
+        work(oracle, place.name, folder, trainer)
+    except grpc.RpcError as error:
+        raise WorkError(f"the chief at {place.address}:{place.port} is gone ({error.code().name})") from error
+    return folder
+
+
+def _wait(oracle: oracle_client.OracleClient, place: Role) -> None:
+    """Until the chief has a trial for this worker, which is then asked for again, or no more."""
+    while oracle.create_trial(place.name).status == TrialStatus.IDLE:
+        time.sleep(PAUSE)
+
+
+def _main(path: str) -> None:
+    """A worker that the chief started on its own machine."""
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    with Trainer() as trainer:
+        follow(role(), lambda: Folder(Path(path)), trainer)
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

@@ -1,0 +1,233 @@
+"""A search's folder, `runs/tuning/<search>/<time>/`: what it searches, and what came of each trial.
+
+search.json           what is searched, how, and from what experiment
+clock.json            seconds that were spent before this start, when this start was, when it must end
+oracle/               keras-tuner's own files: the settings of every trial
+trials/0000/          outcome.json, log.txt, and the run
+trials.csv, figures/, search.html
+best_experiment.json  the winner, which `train` takes
+winner/               the winner's run, judged on the test split
+results.json          which trial won, by what, and how it did on the test split
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import parsing, runs
+from pipeline.config import Experiment
+from pipeline.errors import RequestError
+from pipeline.metrics import is_lower_better
+from tuning.space import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from keras_tuner import HyperParameters
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What search.json says. experiments: what trials are made from, by name; example: what is made of the first with
+    the settings' defaults. trials, minutes: the budget, None where it has no such bound. setup_seconds, epoch_seconds:
+    what a trial takes here beside its last stage's epochs, and for each of these, as measured at the start."""
+
+    space: str
+    algorithm: str
+    objective: str
+    settings: list[dict[str, Any]]
+    groups: list[list[str]]
+    experiments: dict[str, dict[str, Any]]
+    example: dict[str, Any]
+    trials: int | None = None
+    minutes: float | None = None
+    setup_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    track: str | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes it the search that it is. Hyperband's brackets are fitted to the number of trials."""
+        kept = ("space", "algorithm", "objective", "settings", "groups", "experiments", "example")
+        said = {name: getattr(self, name) for name in kept}
+        return json.loads(json.dumps(said | ({"trials": self.trials} if self.algorithm == "hyperband" else {})))
+
+    @property
+    def starts(self) -> dict[str, Experiment]:
+        """The experiments that trials are made from."""
+        return {name: parsing.from_json(json.dumps(one), "search.json") for name, one in self.experiments.items()}
+
+    @property
+    def start(self) -> Experiment:
+        """The first of them."""
+        return next(iter(self.starts.values()))
+
+    @property
+    def sign(self) -> int:
+        """1 where less of the objective is better, else −1."""
+        return 1 if is_lower_better(self.objective) else -1
+
+    @property
+    def names(self) -> list[str]:
+        """Of the settings; one that stands under several conditions counts once."""
+        return list(dict.fromkeys(setting["config"]["name"] for setting in self.settings))
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs of its last stage a whole trial has."""
+        return self.example["stages"][-1]["epochs"]
+
+    def seconds(self, epochs: int) -> float:
+        """What a trial of so many epochs takes here."""
+        return self.setup_seconds + epochs * self.epoch_seconds
+
+    @property
+    def hyperparameters(self) -> HyperParameters:
+        """The settings, as keras-tuner has them."""
+        from keras_tuner import HyperParameters
+
+        return HyperParameters.from_config({"space": self.settings, "values": {}})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial. status: done or failed; value: of the objective, at the epoch that the run keeps; row: that
+    epoch's row of history.csv; epochs: how many it has had; ended: seconds that the search had taken by then."""
+
+    status: str
+    reason: str = ""
+    value: float | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+    seconds: float = 0.0
+    ended: float = 0.0
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of a search."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Plan:
+        """What is searched. Raises RequestError where there is no search."""
+        try:
+            return Plan(**json.loads((self.path / "search.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise RequestError(
+                f"{self.path} holds no search ({type(error).__name__}): expected a folder such as "
+                "runs/tuning/default/20260131-120000"
+            ) from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search came to its end; one that was killed did not."""
+        return (self.path / "results.json").exists()
+
+    @property
+    def until(self) -> float:
+        """When no trial may go on, in seconds since 1970."""
+        return self._clock()["until"]
+
+    def start_clock(self, minutes: float | None, spent: float = 0.0) -> None:
+        """This start begins `spent` seconds ago; time that earlier starts had counts too."""
+        before = self.spent() if (self.path / "clock.json").exists() else 0.0
+        began = time.time() - spent
+        until = began + 60 * minutes - before if minutes is not None else float("inf")
+        runs.write_text(self.path / "clock.json", json.dumps({"before": before, "began": began, "until": until}))
+
+    def spent(self, now: float | None = None) -> float:
+        """Seconds that the search has taken: until now, or where it was killed, until its last trial ended."""
+        clock = self._clock()
+        if now is not None:
+            return clock["before"] + now - clock["began"]
+        return max([clock["before"], *(outcome.ended for outcome in self.outcomes().values())])
+
+    def _clock(self) -> dict[str, float]:
+        return json.loads((self.path / "clock.json").read_text(encoding="utf-8"))
+
+    def trial(self, trial_id: str) -> Path:
+        """Where a trial's run, log and outcome are."""
+        path = self.path / "trials" / trial_id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def values(self, trial_id: str) -> dict[str, Any]:
+        """A trial's settings as they were drawn; through gRPC they come a little different."""
+        state = json.loads((self.path / "oracle" / f"trial_{trial_id}" / "trial.json").read_text(encoding="utf-8"))
+        return state["hyperparameters"]["values"]
+
+    def outcome(self, trial_id: str) -> Outcome | None:
+        """What came of a trial; None while nothing has."""
+        path = self.path / "trials" / trial_id / "outcome.json"
+        return Outcome(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def add(self, trial_id: str, outcome: Outcome) -> None:
+        """Note what came of a trial."""
+        runs.write_json(self.trial(trial_id) / "outcome.json", asdict(outcome))
+
+    def trial_ids(self) -> list[str]:
+        """The trials that were drawn, in their order."""
+        return sorted(path.parent.name.removeprefix("trial_") for path in self.path.glob("oracle/trial_*/trial.json"))
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What came of each trial that ended."""
+        found = ((trial_id, self.outcome(trial_id)) for trial_id in self.trial_ids())
+        return {trial_id: outcome for trial_id, outcome in found if outcome is not None}
+
+    def best(self) -> str | None:
+        """The trial with the best value, the first of equals."""
+        done = {trial_id: one.value for trial_id, one in self.outcomes().items() if one.status == "done"}
+        sign = self.plan.sign
+        return min(done, key=lambda trial_id: sign * done[trial_id]) if done else None
+
+    def table(self) -> pd.DataFrame:
+        """A row a trial, in their order: trial, status, the objective, epoch (kept), epochs, the settings, seconds,
+        reason, run. A trial that did not end is `running` while the search is, else `stopped`."""
+        import pandas as pd
+
+        plan, open_ones = self.plan, "stopped" if self.finished else "running"
+        rows = []
+        for trial_id in self.trial_ids():
+            outcome, values = self.outcome(trial_id) or Outcome(open_ones), self.values(trial_id)
+            rows.append(
+                {"trial": trial_id, "status": outcome.status, plan.objective: outcome.value}
+                | {"epoch": outcome.row.get("epoch"), "epochs": outcome.epochs or None}
+                | {name: values.get(name) for name in plan.names}
+                | {"after": values.get("tuner/trial_id"), "seconds": outcome.seconds or None}
+                | {"reason": outcome.reason, "run": outcome.run}
+            )
+        first, last = ("trial", "status", plan.objective, "epoch", "epochs"), ("after", "seconds", "reason", "run")
+        columns = [*first, *plan.names, *last]
+        table = pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64", "epochs": "Int64"})
+        return table if plan.algorithm == "hyperband" else table.drop(columns="after")
+
+
+def create(runs_folder: Path, name: str, plan: Plan) -> Folder:
+    """A new folder for a search."""
+    place = runs_folder / "tuning" / name
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        folder = Folder(runs.dated(place))
+    except OSError as error:
+        raise RequestError(f"no search can be written to {place}: {error.strerror}; name another by --runs") from error
+    (folder.path / "oracle").mkdir()
+    runs.write_json(folder.path / "search.json", asdict(plan))
+    return folder
+
+
+def of_space(runs_folder: Path, space: Space) -> Iterator[Folder]:
+    """The folders of a space's searches, the latest first."""
+    found = (runs_folder / "tuning" / space.name).glob("*/search.json")
+    yield from (Folder(path.parent) for path in sorted(found, reverse=True))
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Which parts of two identities differ."""
+    return [name for name in wanted if found.get(name) != wanted[name]]

@@ -1,0 +1,293 @@
+"""A search from its beginning to its end: what is asked for, a rehearsal, the trials, the winner."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import parsing, runs
+from pipeline.config import Experiment
+from pipeline.errors import RequestError, WorkError
+from pipeline.progress import duration
+from tuning import oracles, record, report
+from tuning.record import Folder, Plan
+from tuning.space import Space, explored, load_space, sampled
+from tuning.supervision import FailedError, StoppedError, Trainer
+from tuning.view import View
+from tuning.work import events_of, experiment_of, to_json, work
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. starts: the experiments that it starts from, everything put in. trials, minutes: the budget.
+    resume: the folder of a search to go on with."""
+
+    space: Space
+    starts: Mapping[str, Experiment]
+    trials: int | None = None
+    minutes: float | None = None
+    workers: int = 0
+    runs: Path = runs.RUNS
+    resume: Path | None = None
+    track: str | None = None
+
+
+def search(request: Request, trainer: Trainer, trials: Callable[[Folder, Any, View], None]) -> Folder:
+    """Search, and judge the winner; `trials` has the trials done. Answers the search's folder.
+
+    Raises RequestError for a space, a budget or a folder that cannot be, WorkError where every trial failed.
+    """
+    folder = prepare(request, trainer)
+    oracle = open_oracle(folder)
+    with View(folder) as view:
+        trials(folder, oracle, view)
+    finish(folder, trainer)
+    return folder
+
+
+def alone(trainer: Trainer) -> Callable[[Folder, Any, View], None]:
+    """Trials one after the other, in this process' trainer."""
+    return lambda folder, oracle, view: work(oracle, "tuner0", folder, trainer, view.refresh)
+
+
+def open_oracle(folder: Folder) -> Any:
+    """The oracle of a search, where it stands."""
+    plan = folder.plan
+    oracle = oracles.make_oracle(
+        plan.algorithm, plan.objective, plan.hyperparameters, plan.start.seed, plan.trials, plan.epochs, plan.groups
+    )
+    oracle.until = folder.until
+    oracle.open(folder.path / "oracle")
+    return oracle
+
+
+# -- before the trials ------------------------------------------------------------------------------------------------
+
+
+def prepare(request: Request, trainer: Trainer) -> Folder:
+    """The folder of the search that is asked for: one to go on with, or a new one, after a rehearsal."""
+    began = time.time()
+    plan = planned(request)
+    if folder := found(request, plan):
+        return _continued(folder, request)
+    until = began + 60 * plan.minutes if plan.minutes else math.inf
+    plan = fitted(rehearsed(plan, trainer, until), until - time.time())
+    folder = record.create(request.runs, request.space.name, plan)
+    folder.start_clock(plan.minutes, time.time() - began)
+    log.info(f"search {folder.path}")
+    log.info(said(plan, request.workers))
+    return folder
+
+
+def planned(request: Request) -> Plan:
+    """What is asked for, with all that the space leaves open filled in."""
+    space, bounded = request.space, request.trials or request.minutes
+    settings = explored(space, request.starts)
+    return Plan(
+        space=space.source,
+        algorithm=space.algorithm,
+        objective=space.objective,
+        settings=settings.get_config()["space"],
+        groups=[list(group) for group in space.groups],
+        experiments={name: to_json(one) for name, one in request.starts.items()},
+        example=to_json(sampled(space, settings.copy(), request.starts)),
+        trials=request.trials if bounded else space.trials,
+        minutes=request.minutes,
+        track=request.track,
+    )
+
+
+def found(request: Request, plan: Plan) -> Folder | None:
+    """The search to go on with: the one that is named, or the latest of the same that was not finished."""
+    if request.resume is None:
+        same = (one for one in record.of_space(request.runs, request.space) if _is_same(one, plan))
+        return next((one for one in same if not one.finished), None)
+    folder = Folder(request.resume)
+    other = record.differences(folder.plan.identity, plan.identity)
+    if other:
+        raise RequestError(
+            f"{folder.path} holds another search: its {', '.join(other)} differ{'s' * (len(other) == 1)} from what is "
+            "asked for (an older space, perhaps); leave --resume out to search anew"
+        )
+    return folder
+
+
+def of_chief(request: Request) -> Folder:
+    """The search that a chief began with the same request. Raises RequestError where it began another."""
+    folder = found(request, planned(request))
+    if folder is None:
+        place = request.runs / "tuning" / request.space.name
+        raise RequestError(
+            f"the chief's search is not under {place.absolute()}: start workers with the chief's arguments, where they "
+            "see its files"
+        )
+    return folder
+
+
+def _is_same(folder: Folder, plan: Plan) -> bool:
+    try:
+        return folder.plan.identity == plan.identity
+    except RequestError:  # of an older version
+        return False
+
+
+def _continued(folder: Folder, request: Request) -> Folder:
+    """A search that goes on, perhaps with another budget."""
+    plan = folder.plan
+    if request.trials or request.minutes:
+        plan = replace(plan, trials=request.trials or plan.trials, minutes=request.minutes)
+    plan = replace(plan, track=request.track)
+    (folder.path / "results.json").unlink(missing_ok=True)
+    runs.write_json(folder.path / "search.json", vars(plan))
+    folder.start_clock(plan.minutes)
+    log.info(f"search {folder.path} goes on: {len(folder.outcomes())} trials are done")
+    log.info(said(plan, request.workers))
+    return folder
+
+
+def rehearsed(plan: Plan, trainer: Trainer, until: float) -> Plan:
+    """The plan with what a trial takes here, from training the example for an epoch; where it is getting ready that
+    took long (faces are drawn, a frozen trunk is run, once for all trials), a second time, for two epochs.
+
+    Raises RequestError for an experiment that cannot be trained, an objective that no epoch has, and where time is over
+    before one epoch is.
+    """
+    experiment = parsing.from_json(json.dumps(plan.example), "the experiment")
+    log.info("rehearsal: one epoch of the experiment that the search starts from")
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            ready, plan = _timed(plan, experiment, 1, Path(place), trainer, until)
+            return _timed(plan, experiment, 2, Path(place), trainer, until)[1] if ready > plan.epoch_seconds else plan
+        except StoppedError:
+            raise RequestError(
+                f"--minutes {plan.minutes:g} is too small a budget for one trial: they were over before an epoch was"
+            ) from None
+        except FailedError as error:
+            what = RequestError if error.wrong else WorkError
+            raise what(f"the experiment that the search starts from cannot be trained: {error}") from error
+
+
+def _timed(
+    plan: Plan, experiment: Experiment, epochs: int, place: Path, trainer: Trainer, until: float
+) -> tuple[float, Plan]:
+    """Seconds before the first epoch, and the plan with the seconds of a trial, from so many epochs of each stage."""
+    stages = tuple(replace(stage, epochs=min(epochs, stage.epochs)) for stage in experiment.stages)
+    short, ready, last, took = replace(experiment, stages=stages, name="rehearsal"), 0.0, 0.0, {}
+    for event in events_of(short, place, trainer, until):
+        if event["event"] == "begun":
+            ready = last = event["seconds"]
+        if event["event"] == "epoch":
+            took[event["row"]["stage"]], last = event["seconds"] - last, event["seconds"]
+            columns = event["row"]
+    if plan.objective not in columns:
+        raise RequestError(f"objective {plan.objective!r}: history.csv has no such column, but {', '.join(columns)}")
+    seconds = {stage.name: took[stage.name] for stage in stages}
+    fixed = max(event["seconds"] - sum(stage.epochs * seconds[stage.name] for stage in stages), 0.0)
+    fixed += sum(stage.epochs * seconds[stage.name] for stage in experiment.stages[:-1])
+    return ready, replace(plan, setup_seconds=round(fixed, 3), epoch_seconds=round(seconds[stages[-1].name], 3))
+
+
+def fitted(plan: Plan, left: float) -> Plan:
+    """The plan for the seconds that are left: for Hyperband, the number of trials whose brackets fit in.
+
+    Raises RequestError where not one trial does.
+    """
+    shortest = plan.seconds(1 if plan.algorithm == "hyperband" else plan.epochs)
+    if left < shortest:
+        gone = 60 * plan.minutes - left
+        raise RequestError(
+            f"--minutes {plan.minutes:g} is too small a budget for one trial: it takes about {duration(shortest)} "
+            f"here, and finding that out took {duration(gone)}; give {math.ceil((gone + shortest) / 60)} or more"
+        )
+    if plan.algorithm != "hyperband":
+        return plan
+    trials = plan.trials or 1
+    if plan.trials is None:
+        while math.isfinite(left) and (_hyperband_seconds(plan, trials + 1) or 0) <= left:
+            trials += 1
+    oracles.bracket_sizes(trials, plan.epochs)
+    return replace(plan, trials=trials)
+
+
+def _hyperband_seconds(plan: Plan, trials: int) -> float | None:
+    """What Hyperband takes with so many trials; None for too few of them."""
+    try:
+        sizes = oracles.bracket_sizes(trials, plan.epochs)
+    except RequestError:
+        return None
+    return sum(count * plan.seconds(epochs) for count, epochs in oracles.bracket_epochs(sizes, plan.epochs))
+
+
+def expected(plan: Plan) -> tuple[int | None, float]:
+    """How many trials there will be (None: as many as time allows), and what they take on one worker, in seconds."""
+    if plan.algorithm == "hyperband":
+        return plan.trials, _hyperband_seconds(plan, plan.trials)
+    trials = plan.trials
+    if plan.algorithm == "grid":
+        trials = min(trials or math.inf, sum(oracles.grid_sizes(plan.hyperparameters, plan.groups)))
+    seconds = (trials or math.inf) * plan.seconds(plan.epochs)
+    return trials, min(seconds, 60 * plan.minutes) if plan.minutes else seconds
+
+
+def said(plan: Plan, workers: int) -> str:
+    """What will be done, and how long it takes, in words."""
+    trials, seconds = expected(plan)
+    count = f"{trials} trials" if trials else f"about {int(seconds / plan.seconds(plan.epochs))} trials"
+    what = f"{plan.algorithm} search over {', '.join(plan.names)}: {count} of up to {plan.epochs} epochs"
+    by = f"by {plan.objective} ({'less' if plan.sign == 1 else 'more'} is better)"
+    bound = f", at most {plan.minutes:g} minutes in all" if plan.minutes else ""
+    shared = f", shared by {workers} workers" if workers > 1 else ""
+    return (
+        f"{what}, {by}; a whole one takes about {duration(plan.seconds(plan.epochs))} here, all of them about "
+        f"{duration(seconds)}{shared}{bound}; then the best is judged on the test split, once"
+    )
+
+
+# -- after the trials -------------------------------------------------------------------------------------------------
+
+
+def finish(folder: Folder, trainer: Trainer) -> None:
+    """Judge the winner on the test split, which nothing has seen so far, and write everything down.
+
+    Raises WorkError where no trial was done.
+    """
+    plan, best = folder.plan, folder.best()
+    results: dict[str, Any] = {"winner": best, "objective": plan.objective}
+    if best is not None:
+        outcome = folder.outcome(best)
+        results |= {"value": outcome.value, "settings": folder.values(best)} | _judged(folder, outcome.run, trainer)
+        start = plan.starts[results["settings"].get("experiment", next(iter(plan.starts)))]
+        name = f"{start.name or start.model.name}_tuned"
+        winner = experiment_of(plan, load_space(plan.space), folder.values(best), name)
+        runs.write_text(folder.path / "best_experiment.json", parsing.to_json(winner))
+    runs.write_json(folder.path / "results.json", results)
+    report.write(folder)
+    if best is None:
+        failed = [one for one in folder.outcomes().values() if one.status == "failed"]
+        why = f"all {len(failed)} trials failed, the first: {failed[0].reason}" if failed else "no trial ended in time"
+        raise WorkError(f"{why}; {folder.path / 'trials.csv'} has them all")
+
+
+def _judged(folder: Folder, run: str, trainer: Trainer) -> dict[str, Any]:
+    """The test results of a copy of the winner's run, which becomes `winner/`."""
+    winner = folder.path / "winner"
+    shutil.rmtree(winner, ignore_errors=True)
+    with runs.written(winner) as temporary:
+        shutil.copytree(folder.path / run, temporary, ignore=shutil.ignore_patterns("wandb", "tensorboard"))
+    job = {"do": "judge", "run": str(winner), "log": str(winner / "log.txt")}
+    try:
+        event = trainer.done(job, math.inf)
+    except FailedError as error:
+        log.warning(f"the winner could not be judged: {error}")
+        return {"test": None, "reason": str(error)}
+    return {"test": event["results"], "reason": event.get("reason", "")}
