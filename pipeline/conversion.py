@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from pipeline.canvas import middle
 from pipeline.config import Experiment
 from pipeline.errors import WorkError
 from pipeline.network import leaves, load_network
+from pipeline.rounding import round_weights
 from pipeline.runs import Run
 
 FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
-# ONNX Runtime's own static int8 is not offered: on MobileNetV2 (drawn faces, age by expectation, 300 calibration
-# pictures) it moved ages by 3.9 to 4.7 years on average, whichever its calibration, and LiteRT's by 0.5.
+# ONNX Runtime's static int8 is not offered: of MobileNetV2 (drawn faces, age by expectation, 300 calibration pictures,
+# weights not rounded beforehand) it moved ages by 3.9 to 4.7 years on average, whichever its calibration; LiteRT's did
+# by 0.5.
 QUANTIZED = {"litert": ("float16", "int8"), "onnx": ("float16",)}
 CALIBRATION = 300  # training pictures
 _SMALL = 1024  # numbers; what is smaller stays float32 in a float16 ONNX file
@@ -37,7 +39,6 @@ class Answering(keras.Model):
     def __init__(self, network: keras.Model, experiment: Experiment) -> None:
         super().__init__()
         self.network = network
-        self.trunk = experiment.model.name
         self._centre = experiment.stages[-1].data.centre
         self._kinds = [targets.of(target) for target in experiment.targets]
         self(np.zeros((1, *network.inputs[0].shape[1:]), np.uint8))  # Keras exports no model that was never called
@@ -58,13 +59,14 @@ def load(run: Run) -> Answering:
     return Answering(network, run.experiment)
 
 
-def convert(
-    model: Answering, size: int, path: Path, format: str, quantize: str | None, samples: Callable[[], np.ndarray]
-) -> None:
-    """Write the model, for canvases of `size`, as one file. samples: training canvases uint8 [M, size, size, 3].
+def convert(run: Run, path: Path, format: str, quantize: str | None, samples: np.ndarray | None = None) -> None:
+    """Write a run's model as one file. samples: training canvases uint8 [M, S, S, 3], which int8 goes by.
 
     Raises WorkError with the converter's reason for a network that the format cannot hold.
     """
+    model, size = load(run), run.experiment.model.image_size
+    if quantize == "int8":
+        round_weights(model.network, middle(tf.constant(samples), run.experiment.stages[-1].data.centre).numpy())
     signature = [keras.InputSpec(shape=(None, size, size, 3), dtype="uint8", name="images")]
     options = _litert_options(quantize, samples) if format == "litert" else {}
     if format == "onnx":
@@ -74,12 +76,12 @@ def convert(
             warnings.simplefilter("ignore")  # of NumPy's and the converters' old names
             model.export(path, format=format, verbose=False, input_signature=signature, **options)
     except Exception as error:  # converters raise whatever they run into
-        raise WorkError(f"{model.trunk} cannot be written as {format}: {_first_line(error)}") from error
+        raise WorkError(f"{run.experiment.model.name} cannot be written as {format}: {_first_line(error)}") from error
     if (format, quantize) in _AFTERWARDS:
         _AFTERWARDS[format, quantize](path)
 
 
-def _litert_options(quantize: str | None, samples: Callable[[], np.ndarray]) -> dict[str, Any]:
+def _litert_options(quantize: str | None, samples: np.ndarray | None) -> dict[str, Any]:
     """What Keras hands on to TFLiteConverter. Only LiteRT's own operations: a bare runtime has no others."""
     own = tf.lite.OpsSet.TFLITE_BUILTINS
     if quantize is None:
@@ -89,7 +91,7 @@ def _litert_options(quantize: str | None, samples: Callable[[], np.ndarray]) -> 
         return smaller | {"target_spec": {"supported_ops": [own], "supported_types": [tf.float16]}}
 
     def calibration() -> Iterator[dict[str, np.ndarray]]:
-        for canvas in samples():
+        for canvas in samples:
             yield {"images": canvas[None]}
 
     # What has no int8 form (some steps of the decoding) stays float.

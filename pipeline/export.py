@@ -76,7 +76,10 @@ def _export_with_tensorflow(run: Run, format: str, quantize: str | None) -> Path
     )
     if done.returncode:
         raise WorkError(f"the export of {run.path} failed: {done.stderr.strip().splitlines()[-1]}")
-    return run.path / _folder(format, quantize)
+    folder = run.path / _folder(format, quantize)
+    if format != "saved_model":
+        log.info(parity.shown(json.loads((folder / "parity.json").read_text(encoding="utf-8"))))
+    return folder
 
 
 def _folder(format: str, quantize: str | None) -> str:
@@ -95,18 +98,15 @@ def _saved_model(run: Run) -> Path:
 
 
 def _converted(run: Run, format: str, quantize: str | None) -> Path:
-    experiment = run.experiment
-    model = conversion.load(run)
+    experiment, folder = run.experiment, run.path / _folder(format, quantize)
     table = datasets.load(experiment.stages[-1].data)
     canvases = parity.seen(experiment, table)
-    folder = run.path / _folder(format, quantize)
+    samples = parity.calibration(experiment, table) if quantize == "int8" else None
     with runs.written(folder) as temporary:
         temporary.mkdir()
-        file = temporary / conversion.FILES[format]
-        size = experiment.model.image_size
-        conversion.convert(model, size, file, format, quantize, lambda: parity.calibration(experiment, table))
+        conversion.convert(run, temporary / conversion.FILES[format], format, quantize, samples)
         (temporary / "labels.json").write_text(_labels(experiment), encoding="utf-8")
-        report = parity.compare(run, model, canvases, temporary, format, quantize)
+        report = parity.compare(run, canvases, temporary, format, quantize)
         runs.write_json(temporary / "parity.json", report)
         log.info(parity.shown(report))
         parity.check(report)

@@ -71,7 +71,7 @@ def _searched(chosen: argparse.Namespace, space: Space, starts: Mapping[str, Exp
     if place is not None and not place.leads:
         return distributed.follow(place, lambda: of_chief(request), trainer).path
     at = place or distributed.loopback()
-    started = distributed.local_workers(0 if place else workers, at)
+    started = distributed.local_workers(chosen.workers or 0, at)
     with distributed.served(at) as servicer:
         return search(request, trainer, distributed.lead(servicer, started, trainer)).path
 

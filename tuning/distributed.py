@@ -26,6 +26,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
+from pipeline.commandline import exit_status
 from pipeline.errors import RequestError, WorkError
 from tuning.record import Folder
 from tuning.supervision import Trainer, module_environment
@@ -101,7 +102,8 @@ def lead(
     def trials(folder: Folder, oracle: Any, view: View) -> None:
         trainer.stop()
         servicer.oracle = oracle
-        ours = workers(folder)
+        if not (ours := workers(folder)):
+            log.info("trials wait for workers: this command, with another KERASTUNER_TUNER_ID")
         try:
             while not _is_over(servicer, folder, ours):
                 _give_up_on_dead(oracle, ours)
@@ -129,10 +131,10 @@ def _is_over(servicer: oracle_chief.OracleServicer, folder: Folder, ours: list[s
 def _give_up_on_dead(oracle: Any, ours: list[subprocess.Popen]) -> None:
     """The trial of a worker that died goes to another."""
     for number, process in enumerate(ours):
-        trial = oracle.ongoing_trials.get(f"worker{number}")
+        trial = oracle.ongoing_trials.get(f"local{number}")
         if process.poll() is not None and trial is not None:
             log.warning(f"worker {number} ended ({process.returncode}): its trial {trial.trial_id} goes to another")
-            oracle.hand_back(f"worker{number}")
+            oracle.hand_back(f"local{number}")
 
 
 def _linger(oracle: Any) -> None:
@@ -146,7 +148,7 @@ def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess
     """Workers on this machine; they end when this process does."""
 
     def started(folder: Folder) -> list[subprocess.Popen]:
-        return [_started(Role(f"worker{number}", place.address, place.port), folder) for number in range(count)]
+        return [_started(Role(f"local{number}", place.address, place.port), folder) for number in range(count)]
 
     return started
 
@@ -201,11 +203,11 @@ def _wait(oracle: oracle_client.OracleClient, place: Role) -> None:
         time.sleep(PAUSE)
 
 
-def _main(path: str) -> None:
+def _main(path: str) -> Path:
     """A worker that the chief started on its own machine."""
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     with Trainer() as trainer:
-        follow(role(), lambda: Folder(Path(path)), trainer)
+        return follow(role(), lambda: Folder(Path(path)), trainer).path
 
 
 def _end_with_stdin() -> None:
@@ -214,4 +216,4 @@ def _end_with_stdin() -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    sys.exit(exit_status(lambda: _main(sys.argv[1])))

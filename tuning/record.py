@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Plan:
     """What search.json says. experiments: what trials are made from, by name; example: what is made of the first with
-    the settings' defaults. trials, minutes: the budget, None where it has no such bound. setup_seconds, epoch_seconds:
-    what a trial takes here beside its last stage's epochs, and for each of these, as measured at the start."""
+    the settings' defaults. budget: trials and minutes, as asked for; trials: the most there will be; None where there
+    is no such bound. setup_seconds, epoch_seconds: what a trial takes here beside its last stage's epochs, and for each
+    of these, as measured at the start."""
 
     space: str
     algorithm: str
@@ -43,18 +44,18 @@ class Plan:
     groups: list[list[str]]
     experiments: dict[str, dict[str, Any]]
     example: dict[str, Any]
+    budget: tuple[int | None, float | None]
     trials: int | None = None
-    minutes: float | None = None
     setup_seconds: float = 0.0
     epoch_seconds: float = 0.0
     track: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes it the search that it is. Hyperband's brackets are fitted to the number of trials."""
+        """What makes it the search that it is. Hyperband's brackets are fitted to the budget."""
         kept = ("space", "algorithm", "objective", "settings", "groups", "experiments", "example")
         said = {name: getattr(self, name) for name in kept}
-        return json.loads(json.dumps(said | ({"trials": self.trials} if self.algorithm == "hyperband" else {})))
+        return json.loads(json.dumps(said | ({"budget": self.budget} if self.algorithm == "hyperband" else {})))
 
     @property
     def starts(self) -> dict[str, Experiment]:
@@ -70,6 +71,11 @@ class Plan:
     def sign(self) -> int:
         """1 where less of the objective is better, else −1."""
         return 1 if is_lower_better(self.objective) else -1
+
+    @property
+    def minutes(self) -> float | None:
+        """How long the search may take in all."""
+        return self.budget[1]
 
     @property
     def names(self) -> list[str]:
@@ -188,8 +194,8 @@ class Folder:
         return min(done, key=lambda trial_id: sign * done[trial_id]) if done else None
 
     def table(self) -> pd.DataFrame:
-        """A row a trial, in their order: trial, status, the objective, epoch (kept), epochs, the settings, seconds,
-        reason, run. A trial that did not end is `running` while the search is, else `stopped`."""
+        """A row a trial, in their order: trial, status, the objective, val_loss, epoch (kept), epochs, the settings,
+        seconds, reason, run. A trial that did not end is `running` while the search is, else `stopped`."""
         import pandas as pd
 
         plan, open_ones = self.plan, "stopped" if self.finished else "running"
@@ -198,13 +204,14 @@ class Folder:
             outcome, values = self.outcome(trial_id) or Outcome(open_ones), self.values(trial_id)
             rows.append(
                 {"trial": trial_id, "status": outcome.status, plan.objective: outcome.value}
-                | {"epoch": outcome.row.get("epoch"), "epochs": outcome.epochs or None}
+                | {"val_loss": outcome.row.get("val_loss"), "epoch": outcome.row.get("epoch")}
+                | {"epochs": outcome.epochs or None}
                 | {name: values.get(name) for name in plan.names}
                 | {"after": values.get("tuner/trial_id"), "seconds": outcome.seconds or None}
                 | {"reason": outcome.reason, "run": outcome.run}
             )
-        first, last = ("trial", "status", plan.objective, "epoch", "epochs"), ("after", "seconds", "reason", "run")
-        columns = [*first, *plan.names, *last]
+        first = ("trial", "status", plan.objective, "val_loss", "epoch", "epochs")
+        columns = list(dict.fromkeys([*first, *plan.names, "after", "seconds", "reason", "run"]))
         table = pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64", "epochs": "Int64"})
         return table if plan.algorithm == "hyperband" else table.drop(columns="after")
 

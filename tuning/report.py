@@ -66,7 +66,8 @@ def _of_group(plan: Plan, part: pd.DataFrame, names: list[str], first: int) -> p
     """The trials of a group with its settings only, what the report has for them, and a mark at the best."""
     reported = load_space(plan.space).reported
     done = (plan.sign * part[plan.objective]).astype(float)
-    columns = ["trial", *names, plan.objective]
+    ours = (name for name in reported if name in part and name != plan.objective)
+    columns = ["trial", *names, *ours, plan.objective]
     shown = part[columns].copy()
     for column, values in reported.items():
         shown[f"reported {column}"] = values[first : first + len(part)]

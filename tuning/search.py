@@ -49,8 +49,12 @@ def search(request: Request, trainer: Trainer, trials: Callable[[Folder, Any, Vi
     """
     folder = prepare(request, trainer)
     oracle = open_oracle(folder)
-    with View(folder) as view:
-        trials(folder, oracle, view)
+    try:
+        with View(folder) as view:
+            trials(folder, oracle, view)
+    except KeyboardInterrupt:
+        log.info(f"interrupted; the same command goes on with {folder.path}")
+        raise
     finish(folder, trainer)
     return folder
 
@@ -91,7 +95,11 @@ def prepare(request: Request, trainer: Trainer) -> Folder:
 
 def planned(request: Request) -> Plan:
     """What is asked for, with all that the space leaves open filled in."""
-    space, bounded = request.space, request.trials or request.minutes
+    space, budget = request.space, (request.trials, request.minutes)
+    if budget == (None, None):
+        budget = (space.trials, None)
+    if budget == (None, None) and space.algorithm != "grid":
+        raise RequestError(f"how long? space {space.source} has no TRIALS: give --trials or --minutes")
     settings = explored(space, request.starts)
     return Plan(
         space=space.source,
@@ -101,8 +109,8 @@ def planned(request: Request) -> Plan:
         groups=[list(group) for group in space.groups],
         experiments={name: to_json(one) for name, one in request.starts.items()},
         example=to_json(sampled(space, settings.copy(), request.starts)),
-        trials=request.trials if bounded else space.trials,
-        minutes=request.minutes,
+        budget=budget,
+        trials=budget[0],
         track=request.track,
     )
 
@@ -144,8 +152,8 @@ def _is_same(folder: Folder, plan: Plan) -> bool:
 def _continued(folder: Folder, request: Request) -> Folder:
     """A search that goes on, perhaps with another budget."""
     plan = folder.plan
-    if request.trials or request.minutes:
-        plan = replace(plan, trials=request.trials or plan.trials, minutes=request.minutes)
+    if plan.algorithm != "hyperband" and (request.trials or request.minutes):
+        plan = replace(plan, budget=(request.trials, request.minutes), trials=request.trials)
     plan = replace(plan, track=request.track)
     (folder.path / "results.json").unlink(missing_ok=True)
     runs.write_json(folder.path / "search.json", vars(plan))

@@ -47,7 +47,8 @@ class View:
         outcomes = self.folder.outcomes()
         for trial_id in sorted(set(outcomes) - self.told):
             self.told.add(trial_id)
-            log.info(self._line(trial_id, outcomes[trial_id]))
+            say = self.live.console.print if self.live else log.info
+            say(self._line(trial_id, outcomes[trial_id]))
         if self.live:
             table = self.folder.table()
             title = f"{len(outcomes)} trials ended, {duration(self.folder.spent(time.time()))}"

@@ -12,12 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import parsing
+from pipeline import catalog, parsing
 from pipeline.errors import RequestError
 from pipeline.loading import settle
+from pipeline.protocols import quick
 from tests.tuning.conftest import said_of
 from tuning.__main__ import main
-from tuning.space import explored, load_space, starting_points
+from tuning.oracles import make_oracle
+from tuning.space import explored, load_space, sampled, starting_points
 
 
 def test_a_grid_tries_everything_and_leaves_what_train_takes(space, searched, trained: Path) -> None:
@@ -135,7 +137,7 @@ def test_time_over_ends_the_search_with_the_best_so_far(space, searched, monkeyp
 # -- wrong requests ---------------------------------------------------------------------------------------------------
 
 CHANGES = 'def sample(hp, experiment):\n    value = hp.Choice("it", [0.1, 2.0])\n    return change(experiment, {%s})\n'
-HEAD = 'from tuning.space import change\nEXPERIMENT = "mobilenetv2"\n\n'
+HEAD = 'from tuning.space import change\nEXPERIMENT, TRIALS = "mobilenetv2", 2\n\n'
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,28 @@ def test_a_wrong_space_is_told_before_anything_is_trained(text: str, said: str, 
         explored(found, {name: settle(one) for name, one in starting_points(found).items()})
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", catalog.names("searches"))
+def test_every_space_that_is_shipped_can_be_explored(name: str) -> None:
+    found = load_space(name)
+    starts = {name: settle(quick(one)) for name, one in starting_points(found).items()}
+    settings = explored(found, starts)
+    drawn = make_oracle("random", found.objective, settings, 0, 5, 1)
+    for number in range(5):
+        hp = settings.copy()
+        hp.values = drawn.populate_space(f"{number:04}")["values"]
+        sampled(found, hp, starts)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["nosuch"], ["default", "--batch-sise", "3"]], ids=" ".join)
+def test_light_work_imports_neither_tensorflow_nor_keras_tuner(arguments: list[str]) -> None:
+    program = (
+        f"import sys; from tuning.__main__ import main\ntry: main({arguments!r})\nexcept SystemExit: pass\n"
+        "print(sorted({'tensorflow', 'keras', 'keras_tuner', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_wrong_space_is_one_line_and_status_2(trained: Path, tmp_path: Path, capsys) -> None:

@@ -3,7 +3,8 @@
 Runs 1 and 2 side by side (batch, rate, FC1, FC3; FC2 is 512), run 3 from their best (L2), run 4 from that (dropout).
 20 epochs each, train:val 60:20, chosen by validation accuracy; by loss other rows of the report would have won. Losses
 of 11 to 18 beside an accuracy of 0.87 need an L2 of about 1e-2 already in runs 1 and 2: it is taken. The report does
-not say which epoch its figures are of: the last is taken. Frozen, ImageNet weights, as in `cz4042/mobilenetv2`.
+not say which epoch its figures are of: the last is taken. Frozen, ImageNet weights, as in `cz4042/mobilenetv2`. Our
+val_loss is without the penalty, theirs with it.
 Run: make tune SEARCH=cz4042 DATA_ROOT=adience
 """
 

@@ -26,7 +26,7 @@ TRIALS = 8
 
 def sample(hp, experiment):
     units = hp.Choice("head", [0, 64, 256], default=64)
-    dropout = hp.Choice("dropout", [0.0, 0.25, 0.5])
+    dropout = hp.Choice("dropout", [0.0, 0.25, 0.5], parent_name="head", parent_values=[64, 256])
     strength = hp.Choice("augmentation", [0.0, 0.5, 1.0, 1.5], default=1.0)
     augment = experiment.stages[-1].augment
     scaled = {name: strength * getattr(augment, name) for name in ("rotation", "zoom", "shift")}

@@ -27,8 +27,9 @@ TRIALS = 30
 
 def sample(hp, experiment):
     layers = hp.Int("layers", 0, 2, default=1)
-    width = hp.Choice("width", [64, 128, 256, 512], default=256)
-    dropout = hp.Choice("dropout", [0.0, 0.25, 0.5])
+    dense = {"parent_name": "layers", "parent_values": [1, 2]}
+    width = hp.Choice("width", [64, 128, 256, 512], default=256, **dense)
+    dropout = hp.Choice("dropout", [0.0, 0.25, 0.5], **dense)
     return change(
         experiment,
         {
