@@ -98,6 +98,7 @@ def test_what_is_hard_for_both_runs_cancels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["rows", "subjects"])
+@pytest.mark.slow
 def test_the_interval_covers_the_true_difference(grouped: bool) -> None:
     """Two models, one wrong about 30 pictures of 100 and the other about 22, mostly the same (or the same persons'):
     95 of 100 intervals should hold the 0.08 between them. (Of 8,000 such pairs with 1,000 resamples each 95.6 % did,

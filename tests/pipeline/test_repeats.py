@@ -75,6 +75,7 @@ def test_folds_that_are_not_there_are_refused(
         repeats.over_folds(experiment, chosen)
 
 
+@pytest.mark.slow
 def test_all_folds_of_a_drawn_adience_are_trained_once_and_summed_up(
     adience: Data, tiny: Experiment, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_the_rate_falls_after_so_many_epochs_without_a_lower_loss(losses: list[f
     assert plateau_rate(PLATEAU, losses) == pytest.approx(rate)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_falls_from_the_plateau_where_it_would_have(tiny: Experiment, tmp_path: Path) -> None:
     at_plateau = Optimizer("sgd", 1e-9, schedule=Schedule("plateau", decay=0.1, patience=1))
     experiment = with_stage(tiny, epochs=3, optimizer=at_plateau)

@@ -49,6 +49,7 @@ def job_of(experiment: Experiment, folder: Path) -> dict:
     return job | {"track": None, "group": None, "log": str(folder / "log.txt")}
 
 
+@pytest.mark.slow
 def test_a_trial_is_what_train_does_without_the_test_pictures(
     tiny: Experiment, without_test_pictures: Experiment, tmp_path: Path
 ) -> None:
