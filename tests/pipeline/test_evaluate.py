@@ -115,6 +115,7 @@ def test_other_numbers_of_views_are_refused(run: Run, capsys: pytest.CaptureFixt
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_command_shows_one_view_beside_ten_and_ends_with_their_own_file(copy: Run, capsys) -> None:
     assert main(["evaluate", str(copy.path), "--views", "10", "--split", "val"]) == 0
     assert "one view" not in capsys.readouterr().err

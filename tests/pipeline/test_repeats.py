@@ -103,6 +103,7 @@ def test_a_finished_run_is_found_by_its_configuration(run, tiny: Experiment) -> 
     assert runs.find(loading.settle(replace(tiny, seed=9)), folder) is None
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_is_not_made_anew(tiny: Experiment, tmp_path: Path) -> None:
     stopped = train(with_stage(tiny, epochs=1), tmp_path)
     runs.reopen(stopped, loading.settle(tiny))

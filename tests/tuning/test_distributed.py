@@ -15,6 +15,7 @@ from tuning.supervision import Trainer
 
 
 @pytest.mark.parametrize("algorithm", ["grid", "random"])
+@pytest.mark.slow
 def test_chief_and_two_workers_do_each_trial_once_and_as_one_process_does(
     algorithm: str, space, searched, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

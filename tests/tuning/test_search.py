@@ -78,6 +78,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_trials(
     space, searched, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_where_all_fail_the_status_is_1(space, trained: Path, tmp_path: Path, ca
     assert len(pd.read_csv(next(tmp_path.glob("runs/tuning/space/*/trials.csv")))) == 2
 
 
+@pytest.mark.slow
 def test_time_over_ends_the_search_with_the_best_so_far(space, searched, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = searched(space("grid", [8], [0.01, 0.02, 0.125]), "--minutes", "0.15")
     assert folder.table()["status"].tolist() == ["done", "done", "stopped"]
