@@ -137,6 +137,10 @@ class StageRun:
         self.trainer = Trainer(self.learner, experiment.targets, self.augment.fill)
         optimizer = make_optimizer(stage.optimizer, self.steps * stage.epochs, self.steps)
         self.trainer.compile(optimizer, jit_compile=machine.uses_xla(experiment), steps_per_execution=self._at_once())
+        optimizer.build(self.trainer.trainable_variables)  # a step that makes its variables would be traced twice
+        if devices.count == 1:
+            # There is nothing to add up, and TensorFlow keeps the graph of every step that does so until the process ends.
+            optimizer._all_reduce_sum_gradients = list
 
     @property
     def rejected(self) -> pd.DataFrame:
@@ -168,9 +172,7 @@ class StageRun:
 
     def _restore(self) -> None:
         """The optimizer as it was after the last epoch that was done; the network is since it was built."""
-        optimizer = self.trainer.optimizer
-        optimizer.build(self.trainer.trainable_variables)
-        for variable, value in zip(optimizer.variables, self.progress.optimizer, strict=True):
+        for variable, value in zip(self.trainer.optimizer.variables, self.progress.optimizer, strict=True):
             variable.assign(value)
         log.info(f"stage {self.stage.name}: resumed after epoch {self.progress.epoch}")
 
