@@ -139,7 +139,7 @@ class StageRun:
         self.trainer.compile(optimizer, jit_compile=machine.uses_xla(experiment), steps_per_execution=self._at_once())
         optimizer.build(self.trainer.trainable_variables)  # a step that makes its variables would be traced twice
         if devices.count == 1:
-            # There is nothing to add up, and TensorFlow keeps the graph of every step that does so until the process ends.
+            # There is nothing to add up, and of a step that adds up TensorFlow keeps the graph until the process ends.
             optimizer._all_reduce_sum_gradients = list
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -39,6 +41,21 @@ def write_picture(path: Path, seed: int = 0, size: int = 64) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(smooth_picture(seed, size), cv2.COLOR_RGB2BGR))
     return path
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A network is full of cycles of references, which Python finds late: large ones together would fill the memory."""
+    yield
+    if "slow" in request.keywords:
+        gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_of_a_module_given_back() -> Iterator[None]:
+    """As above: a collection after every small test would take longer than many of them."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

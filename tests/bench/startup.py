@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import export, runs
-from pipeline.config import Experiment, Model, Stage
 from tests.bench.measuring import Contenders, Row, Setting, python
 from tests.bench.pictures import drawn
-from tests.bench.training import TARGETS, encoded, network_of
-
-SIZE = 96
+from tests.bench.predicting import exported
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -32,8 +28,7 @@ def light(words: str) -> Contenders:
 def predict(folder: Path, model: str) -> Contenders:
     """One picture, by a model that was exported but not trained."""
     manifest = drawn(folder, 32, 256)
-    run = runs.create(Experiment(Model(model, "none", SIZE), (Stage("train"),), TARGETS, model), folder / "runs")
-    network_of(model, SIZE, encoded(manifest)[0]).save(run.path / "model.keras")
+    run, _ = exported(folder, model, manifest)
     out = str(folder / "answers.csv")
-    words = "-m", "pipeline", "predict", str(export(run)), manifest["path"].iloc[0], "--out", out
+    words = "-m", "pipeline", "predict", str(run.saved_model), manifest["path"].iloc[0], "--out", out
     return {"predict": python(*words), "import tensorflow": python("-c", "import tensorflow")}

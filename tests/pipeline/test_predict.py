@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -47,6 +48,19 @@ def video(drawn_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 # -- the same answers however a picture comes -------------------------------------------------------------------------
+
+
+def test_a_stream_without_faces_is_answered_as_it_comes(predictor: Predictor) -> None:
+    shown = []
+
+    def blank() -> Iterator[np.ndarray]:
+        for number in range(1000):
+            shown.append(number)
+            yield np.full((24, 24, 3), 128, np.uint8)
+
+    _, rows = next(predictor.follow(blank()))
+    assert rows["reason"].tolist() == ["no face was found"]
+    assert len(shown) < 1000
 
 
 def test_a_path_its_bytes_its_pixels_and_a_pil_image_get_the_same_answer(
