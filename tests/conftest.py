@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from pipeline.config import (
     Augment,
@@ -28,6 +29,9 @@ from pipeline.config import (
     Regression,
     Stage,
 )
+
+settings.register_profile("facet", deadline=None)  # machines are shared
+settings.load_profile("facet")
 
 
 def smooth_picture(seed: int, size: int = 64) -> np.ndarray:

@@ -48,7 +48,7 @@ def very_smooth_picture(seed: int) -> np.ndarray:
     return cv2.resize(noise, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_one_warp_equals_an_independent_warp(seed: int) -> None:
     picture = smooth_picture(seed % 7, SIZE)
@@ -59,7 +59,7 @@ def test_one_warp_equals_an_independent_warp(seed: int) -> None:
     assert np.abs(ours - theirs)[inside].mean() <= 0.5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_one_warp_equals_its_steps_one_after_the_other(seed: int) -> None:
     picture = very_smooth_picture(seed % 7)
@@ -73,7 +73,7 @@ def test_one_warp_equals_its_steps_one_after_the_other(seed: int) -> None:
     assert np.abs(ours - stepwise)[both].mean() <= 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_one_colour_matrix_equals_its_steps(seed: int) -> None:
     picture = smooth_picture(seed % 7, SIZE) // 2 + 64  # stays off the ends, where clipping comes in
@@ -135,7 +135,7 @@ def drawn_strengths(names: dict[str, float], seed: int, fill: str | int) -> Augm
 
 
 @pytest.mark.parametrize("fill", FILLS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_the_device_warps_as_opencv_does(fill: str | int, seed: int) -> None:
     pictures = np.stack([smooth_picture(seed % 1000 + i, SIZE) for i in range(4)])
@@ -146,7 +146,7 @@ def test_the_device_warps_as_opencv_does(fill: str | int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("fill", FILLS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_the_device_does_all_steps_as_opencv_does(fill: str | int, seed: int) -> None:
     pictures = np.stack([smooth_picture(seed % 1000 + i, SIZE) for i in range(4)])

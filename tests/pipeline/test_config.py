@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import parsing
@@ -71,7 +71,6 @@ experiments = st.builds(
 )
 
 
-@settings(deadline=None)  # machines are shared
 @given(experiments)
 def test_json_round_trip(experiment: Experiment) -> None:
     assert parsing.from_json(parsing.to_json(experiment), "test") == experiment

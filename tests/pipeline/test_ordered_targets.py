@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -86,7 +86,6 @@ def test_ordinal_years_are_low_plus_the_papers_label(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None)  # the first of them has TensorFlow to warm up
 @given(logits=arrays(np.float32, (5, 7), elements=st.floats(-30, 30, width=32)))
 def test_ordinal_probabilities_are_a_distribution_with_the_label_as_its_median(method: str, logits) -> None:
     kind = targets.of(AS_CLASSES[method])
