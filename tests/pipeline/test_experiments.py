@@ -94,7 +94,7 @@ def write_imdb(folder: Path) -> Path:
     names = tuple(f"0{i % 4}/nm{i:07}_rm{i}_1960-7-1_2000.jpg" for i in range(12))
     every = {
         "dob": np.full((1, 12), 716058, np.int32),
-        "photo_taken": np.arange(1990, 2002, dtype=np.uint16)[None],
+        "photo_taken": np.array([[1990, 2000] * 6], np.uint16),  # two ages, each of which is divided
         "gender": np.array([[0.0, 1.0] * 6]),
         "face_score": np.full((1, 12), 2.5),
         "second_face_score": np.full((1, 12), np.nan),
