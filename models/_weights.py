@@ -120,7 +120,22 @@ def _fill_from_hdf5(trunk: keras.Model, path: Path) -> None:
             warnings.simplefilter("ignore")  # one warning a layer, when the error below says it all
             trunk.load_weights(path)
     except (ValueError, KeyError) as error:
-        raise ValueError(f"weights file {path} does not fit {trunk.name}: {_first_line(error)}") from error
+        layers = _some(_misfits(trunk, path))
+        raise ValueError(
+            f"weights file {path} does not fit {trunk.name}: {_first_line(error)}" + (f"; in {layers}" if layers else "")
+        ) from error
+
+
+def _misfits(trunk: keras.Model, path: Path) -> list[str]:
+    """The layers that a file does not fit, which Keras lists where it is told to go on; none where it cannot."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            trunk.load_weights(path, skip_mismatch=True)
+        except (ValueError, KeyError):
+            return []
+    listed = [str(one.message).partition("List of objects that could not be loaded:")[2] for one in said]
+    return re.findall(r"<\w+ name=([^,]+), built", "".join(listed))
 
 
 def _safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -186,4 +201,5 @@ def _some(names: list[str], most: int = 3) -> str:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     shapes = (line for line in lines if re.search(r"^Layer|expected .*shape|mismatch|must match", line))
-    return next(shapes, lines[0].rstrip(":") if lines else type(error).__name__)
+    line = next(shapes, lines[0].rstrip(":") if lines else type(error).__name__)
+    return line.partition(" Target variable: ")[0].rstrip(".")  # whose values follow
