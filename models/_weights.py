@@ -120,10 +120,9 @@ def _fill_from_hdf5(trunk: keras.Model, path: Path) -> None:
             warnings.simplefilter("ignore")  # one warning a layer, when the error below says it all
             trunk.load_weights(path)
     except (ValueError, KeyError) as error:
-        layers = _some(_misfits(trunk, path))
-        raise ValueError(
-            f"weights file {path} does not fit {trunk.name}: {_first_line(error)}" + (f"; in {layers}" if layers else "")
-        ) from error
+        layers = _misfits(trunk, path)
+        found = _first_line(error) + (f"; in {_some(layers)}" if layers else "")
+        raise ValueError(f"weights file {path} does not fit {trunk.name}: {found}") from error
 
 
 def _misfits(trunk: keras.Model, path: Path) -> list[str]:
