@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,16 +121,17 @@ class Predictor:
         pixels, string = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.string)
         number, four = tf.TensorSpec((), tf.int32), tf.TensorSpec((4,), tf.float32)
         level = (lambda eyes: eyes) if aligned else (lambda eyes: tf.fill((4,), np.nan))
-        self._canvas_of_file = tf.function(
+        traced = partial(tf.function, autograph=False)  # it warns of the lambdas that it cannot read
+        self._canvas_of_file = traced(
             lambda content, upright: canvas(content, tf.constant(WHOLE), upright, size, margin=0.0),
             input_signature=[string, number],
         )
-        self._canvas_of_pixels = tf.function(lambda picture: fit(picture, size), input_signature=[pixels])
-        self._canvas_of_face = tf.function(
+        self._canvas_of_pixels = traced(lambda picture: fit(picture, size), input_signature=[pixels])
+        self._canvas_of_face = traced(
             lambda picture, box, eyes: cut(picture, box, size, margin, level(eyes)),
             input_signature=[pixels, four, four],
         )
-        self._decode = tf.function(
+        self._decode = traced(
             lambda content, upright: whole(content, upright, _FULL)[1], input_signature=[string, number]
         )
 
