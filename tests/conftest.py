@@ -51,15 +51,8 @@ def write_picture(path: Path, seed: int = 0, size: int = 64) -> Path:
 def memory_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
     """A network is full of cycles of references, which Python finds late: large ones together would fill the memory."""
     yield
-    if "slow" in request.keywords:
+    if "slow" in request.keywords:  # after a small test it would take longer than the test
         gc.collect()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory_of_a_module_given_back() -> Iterator[None]:
-    """As above: a collection after every small test would take longer than many of them."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

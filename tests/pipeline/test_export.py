@@ -298,8 +298,7 @@ def assert_answers_as_its_network(run: Run, format: str, folder: Path) -> None:
     for target in run.experiment.targets:
         wanted = np.asarray(targets.of(target).decode(outputs[target.name]))
         assert found[target.name].dtype == np.float32
-        years = parity.LIMITS["float32"]["number"]["largest_difference"]
-        assert found[target.name] == pytest.approx(wanted, abs=years if wanted.ndim == 1 else 1e-3)
+        assert found[target.name] == pytest.approx(wanted, abs=0.02 if wanted.ndim == 1 else 1e-3)
 
 
 @pytest.mark.parametrize("format", ["litert", "onnx"])
@@ -321,12 +320,12 @@ def test_a_run_of_mixed_precision_is_written_in_float32(tmp_path: Path) -> None:
     assert 1e-3 < np.abs(rough - wanted).max() < 1  # as 16 bits have it
 
 
-LIKE_ANOTHER = ("hassner_original", "regnety_128gf", "resnet50_v15", "resnet152_v15")  # of its blocks, and larger
+TOO_LARGE = ("regnety_128gf", "resnet152_v15")  # 2.6 GB; tf2onnx takes 18 GB for it
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["litert", "onnx"])
-@pytest.mark.parametrize("name", [name for name in models.list_models() if name not in LIKE_ANOTHER])
+@pytest.mark.parametrize("name", [name for name in models.list_models() if name not in TOO_LARGE])
 def test_every_network_converts(name: str, format: str, tmp_path: Path) -> None:
     run = lively(Model(name, weights="none", image_size=64), ALL_KINDS, tmp_path)
     assert_answers_as_its_network(run, format, tmp_path)

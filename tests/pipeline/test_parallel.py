@@ -161,7 +161,7 @@ def test_processes_with_different_experiments_stop(steps: Path, tmp_path: Path) 
     command = [*FACET, str(steps), "--devices", "all", "--runs", str(tmp_path)]
     processes = [begin([*command, "--seed", str(i)], **one) for i, one in enumerate(together())]
     for process in processes:
-        _, errors = process.communicate(timeout=600)
+        _, errors = process.communicate(timeout=120)
         assert process.returncode == 2
         assert "must be equal in all" in errors
     assert not list(tmp_path.iterdir())
@@ -172,7 +172,7 @@ def test_processes_with_different_experiments_stop(steps: Path, tmp_path: Path) 
 def test_a_process_whose_others_do_not_come_says_so(number: int) -> None:
     pytest.importorskip("jax", reason="JAX is an optional backend")
     process = begin(["-c", LONE], **together()[number])
-    _, errors = process.communicate(timeout=600)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "did not meet at localhost:" in errors
     assert "Traceback" not in errors
