@@ -28,7 +28,7 @@ FACES = ("detect", "whole")
 BATCH = 64  # faces that go through the network at once
 NO_FACE = "no face was found"
 _CONFIDENCE = 0.9  # from which a detection counts as a face
-_FEW = 4 * (os.cpu_count() or 1)  # pictures made ready ahead where their pixels are kept; else a batch of them
+_AHEAD = 4 * (os.cpu_count() or 1)  # pictures that are decoded and searched before they are asked for
 _PLACE = ("path", "frame", "time", *manifests.BOX, *manifests.LANDMARKS, "confidence")
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,7 @@ class Predictor:
             raise RequestError(f"faces {faces!r}: expected {' or '.join(FACES)}")
         look = self._look_for_faces if faces == "detect" else self._look_at_whole
         waiting: list[Looked] = []
-        ahead = _FEW if keep_pixels else BATCH
-        for looked in _in_order(lambda picture: look(picture, keep_pixels), sources.pictures(pictures, every), ahead):
+        for looked in _in_order(lambda picture: look(picture, keep_pixels), sources.pictures(pictures, every)):
             waiting.append(looked)
             if max(len(waiting), sum(len(one.canvases) for one in waiting)) >= BATCH:
                 yield from self._answered(waiting)
@@ -189,13 +188,13 @@ def _nothing(picture: Picture, why: str, pixels: np.ndarray | None = None) -> Lo
     return Looked(picture, [_row(picture, why)], [], pixels)
 
 
-def _in_order(work: Callable[[Item], Answer], items: Iterable[Item], ahead: int) -> Iterator[Answer]:
-    """What `work` makes of the items, in their order, so many made ahead on all cores."""
+def _in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+    """What `work` makes of the items, in their order, a few made ahead on all cores."""
     with ThreadPoolExecutor() as pool:
         waiting: deque = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= ahead:
+            if len(waiting) >= _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
