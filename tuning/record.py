@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,8 @@ class Plan:
         """The settings, as keras-tuner has them."""
         from keras_tuner import HyperParameters
 
-        return HyperParameters.from_config({"space": self.settings, "values": {}})
+        # a copy: it puts objects in the place of what it reads of conditions
+        return HyperParameters.from_config({"space": deepcopy(self.settings), "values": {}})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,18 @@ def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_bar_is_for_a_terminal_whatever_a_notebook_says_of_colours() -> None:
+    program = "from pipeline.progress import track; print(list(track([1, 2], 'counting', 2)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"FORCE_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("[1, 2]\n", "")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,21 @@ def test_hyperband_promotes_the_best_and_goes_on_with_their_runs(space, searched
     assert table["epochs"].max() == 9
 
 
+def test_a_setting_may_depend_on_another(trained: Path, searched, tmp_path: Path) -> None:
+    path = tmp_path / "depending.py"
+    path.write_text(
+        '"""Depending."""\nfrom tuning.space import change\nEXPERIMENT, ALGORITHM = "mobilenetv2", "grid"\n\n'
+        "def sample(hp, experiment):\n"
+        '    layers = hp.Int("layers", 0, 1)\n'
+        '    width = hp.Choice("width", [8, 16], parent_name="layers", parent_values=[1])\n'
+        '    return change(experiment, {"model.head.units": (width,) * layers})\n'
+    )
+    table = searched(path).table()
+    assert table["status"].tolist() == ["done"] * 3
+    assert table["layers"].tolist() == [0, 1, 1]
+    assert table["width"].tolist()[1:] == [8, 16]
+
+
 def test_groups_are_searched_one_after_the_other_from_the_best(trained: Path, searched, tmp_path: Path) -> None:
     path = tmp_path / "linked.py"
     path.write_text(
