@@ -26,9 +26,19 @@ def light(words: str) -> Contenders:
 
 
 def predict(folder: Path, model: str) -> Contenders:
-    """One picture, by a model that was exported but not trained."""
+    """One drawn face, in which no detector finds one, by a model that was exported but not trained."""
     manifest = drawn(folder, 32, 256)
     run, _ = exported(folder, model, manifest)
     out = str(folder / "answers.csv")
-    words = "-m", "pipeline", "predict", str(run.saved_model), manifest["path"].iloc[0], "--out", out
+    words = (
+        "-m",
+        "pipeline",
+        "predict",
+        str(run.saved_model),
+        manifest["path"].iloc[0],
+        "--faces",
+        "whole",
+        "--out",
+        out,
+    )
     return {"predict": python(*words), "import tensorflow": python("-c", "import tensorflow")}
