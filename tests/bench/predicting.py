@@ -23,21 +23,22 @@ SIZE = 96
 def rows(setting: Setting) -> list[Row]:
     """`Predictor` beside the network alone, and beside a loop over pictures with mtcnn's own detector."""
     count, photographs = BATCH * setting.of(8, 2), setting.of(100, 6)
+    model = setting.of("mobilenetv2", "shared_trunk")
     return [
-        Row("predict, each picture a face, MobileNetV2 96²", lambda: whole(setting.folder, count)),
+        Row(f"predict, each picture a face, {model} {SIZE}²", lambda: whole(setting.folder, model, count)),
         Row(
-            f"predict, faces sought, {detection.SIDE}²",
-            lambda: sought(setting.folder, photographs),
+            f"predict, faces sought, {detection.SIDE}², {model}",
+            lambda: sought(setting.folder, model, photographs),
             "pictures/s",
             rounds=setting.of(3, 1),
         ),
     ]
 
 
-def whole(folder: Path, count: int) -> Contenders:
+def whole(folder: Path, model: str, count: int) -> Contenders:
     """From files to the table, beside the network on a batch that is in memory."""
     manifest = drawn(folder, count, 128)
-    run, network = exported(folder, "mobilenetv2", manifest)
+    run, network = exported(folder, model, manifest)
     predictor, paths = Predictor(run.path), manifest["path"].tolist()
     answer, batch = tf.function(network), {"image": tf.zeros((BATCH, SIZE, SIZE, 3))}
 
@@ -52,9 +53,9 @@ def whole(folder: Path, count: int) -> Contenders:
     }
 
 
-def sought(folder: Path, count: int) -> Contenders:
+def sought(folder: Path, model: str, count: int) -> Contenders:
     """Finding and answering, beside `detect_faces` and `model.predict` of one picture after another."""
-    run, network = exported(folder, "mobilenetv2", drawn(folder, 32, 128))
+    run, network = exported(folder, model, drawn(folder, 32, 128))
     predictor = Predictor(run.path)
     place = folder / "photographs"
     place.mkdir(exist_ok=True)
