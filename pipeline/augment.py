@@ -1,8 +1,11 @@
 """Training only: canvas → another canvas, by one warp and one colour matrix.
 
 Each geometric step answers an affine matrix, each photometric step a colour matrix; they are multiplied, and applied
-once each. A new step is a function that answers a matrix, and a field of `config.Augment` that says how strong it is.
-Random numbers come from (seed, epoch, row), so the pictures are the same whatever the threads.
+once each. A new step is a function that answers matrices, its line in GEOMETRIC or PHOTOMETRIC, and a field of
+`config.Augment` that says how strong it is. Random numbers come from (seed, epoch, row), so the pictures are the same
+whatever the threads.
+
+Matrices are made for a batch at once: Python holds up the threads that warp for as long as it works.
 
 Clipping to 0..255 comes once, at the end, where a chain of transforms would clip after each.
 
@@ -12,7 +15,8 @@ runs (`apply_on_device`): the same pictures, but for a grey level here and there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import cv2
@@ -30,46 +34,54 @@ _FROM_YIQ = np.linalg.inv(_YIQ)
 _MID_GREY = 127.5
 _COLOUR_STEPS = 1024  # OpenCV keeps ten bits of a colour matrix that it applies to bytes
 
-Draw = np.random.Generator
-Seed = tuple[int, int, int]  # of the experiment, epoch, row
+_NOT_THE_ORDER = 1  # the rows' order is drawn from (seed, epoch)
+
+Number = float | np.ndarray  # one for all pictures, or [B]
 
 
-def augment(canvas: np.ndarray, how: Augment, seed: Seed) -> np.ndarray:
-    """uint8 RGB [S, S, 3] → the same shape, changed as (seed, epoch, row) draws it. No strength at all: unchanged."""
-    return apply(canvas, *matrices(how, canvas.shape[0], seed), how.fill)
+def draws(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """float64 [rows, N] in 0..1: what an epoch's pictures are changed by. A row's numbers depend on (seed, epoch) and
+    its place alone, not on how many rows there are."""
+    return np.random.default_rng((seed, epoch, _NOT_THE_ORDER)).random((rows, sum(_COUNTS.values())))
 
 
-def for_device(how: Augment, size: int, seeds: Sequence[Seed]) -> tuple[np.ndarray, np.ndarray]:
-    """What `apply_on_device` takes, one of each for every seed: float32 [B, 2, 3] and [B, 3, 4].
+def augment(canvases: np.ndarray, how: Augment, drawn: np.ndarray) -> np.ndarray:
+    """uint8 RGB [B, S, S, 3] → the same shape, changed as their rows [B, N] of `draws` have it. No strength at all:
+    unchanged."""
+    changes = zip(canvases, *matrices(how, canvases.shape[1], drawn), strict=True)
+    return np.stack([apply(canvas, warp, mix, how.fill) for canvas, warp, mix in changes])
+
+
+def for_device(how: Augment, size: int, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `apply_on_device` takes, one of each for every row of `drawn`: float32 [B, 2, 3] and [B, 3, 4].
 
     The first says where a pixel (x, y, 1) of the answer is taken from: the inverse of `affine`.
     """
-    warps, colours = map(np.stack, zip(*(matrices(how, size, seed) for seed in seeds), strict=True))
+    warps, colours = matrices(how, size, drawn)
     return np.linalg.inv(warps)[:, :2].astype(np.float32), colours[:, :3].astype(np.float32)
 
 
-def matrices(how: Augment, size: int, seed: Seed) -> tuple[np.ndarray, np.ndarray]:
-    """What (seed, epoch, row) draws: the `affine` and the `colour` matrix, this as exact as OpenCV takes it."""
-    rng = np.random.default_rng(seed)
-    return affine(how, size, rng), np.round(colour(how, rng) * _COLOUR_STEPS) / _COLOUR_STEPS
+def matrices(how: Augment, size: int, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `affine` and the `colour` matrices, these as exact as OpenCV takes them."""
+    return affine(how, size, drawn), np.round(colour(how, drawn) * _COLOUR_STEPS) / _COLOUR_STEPS
 
 
-def affine(how: Augment, size: int, rng: Draw) -> np.ndarray:
-    """All geometric steps as one matrix [3, 3]: where a pixel (x, y, 1) of the canvas goes."""
-    matrix = np.eye(3)
-    for name, step in GEOMETRIC.items():
+def affine(how: Augment, size: int, drawn: np.ndarray) -> np.ndarray:
+    """All geometric steps as one matrix [B, 3, 3]: where a pixel (x, y, 1) of the canvas goes."""
+    matrix = np.tile(np.eye(3), (len(drawn), 1, 1))
+    for name, (step, _) in GEOMETRIC.items():
         if getattr(how, name) != _OFF.get(name, 0):
-            matrix = step(getattr(how, name), size, rng) @ matrix
+            matrix = step(getattr(how, name), size, *_numbers(drawn, name)) @ matrix
     centre = (size - 1) / 2
-    return _shifted(centre, centre) @ matrix @ _shifted(-centre, -centre)
+    return _affine(1, 0, centre, 0, 1, centre) @ matrix @ _affine(1, 0, -centre, 0, 1, -centre)
 
 
-def colour(how: Augment, rng: Draw) -> np.ndarray:
-    """All photometric steps as one matrix [4, 4] on (r, g, b, 1), levels 0..255."""
-    matrix = np.eye(4)
-    for name, step in PHOTOMETRIC.items():
+def colour(how: Augment, drawn: np.ndarray) -> np.ndarray:
+    """All photometric steps as one matrix [B, 4, 4] on (r, g, b, 1), levels 0..255."""
+    matrix = np.tile(np.eye(4), (len(drawn), 1, 1))
+    for name, (step, _) in PHOTOMETRIC.items():
         if getattr(how, name):
-            matrix = step(getattr(how, name), rng) @ matrix
+            matrix = step(getattr(how, name), *_numbers(drawn, name)) @ matrix
     return matrix
 
 
@@ -135,93 +147,115 @@ def _interpolated(canvases: Any, x: Any, y: Any) -> Any:
     return above + down * (below - above)
 
 
-# -- geometric steps: (strength, size in pixels, rng) → [3, 3], coordinates from the centre of the canvas -------------
+# -- geometric steps: (strength, size in pixels, numbers [B] in 0..1 …) → [B, 3, 3], from the centre of the canvas -----
 
 
-def _flip(probability: float, size: int, rng: Draw) -> np.ndarray:
-    return np.diag([-1.0 if rng.random() < probability else 1.0, 1.0, 1.0])
+def _flip(probability: float, size: int, number: np.ndarray) -> np.ndarray:
+    return _affine(np.where(number < probability, -1.0, 1.0), 0, 0, 0, 1, 0)
 
 
-def _rotation(degrees: float, size: int, rng: Draw) -> np.ndarray:
-    angle = np.deg2rad(rng.uniform(-degrees, degrees))
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
+def _rotation(degrees: float, size: int, number: np.ndarray) -> np.ndarray:
+    angle = np.deg2rad(_between(-degrees, degrees, number))
+    return _affine(np.cos(angle), -np.sin(angle), 0, np.sin(angle), np.cos(angle), 0)
 
 
-def _shear(degrees: float, size: int, rng: Draw) -> np.ndarray:
-    return np.array([[1.0, np.tan(np.deg2rad(rng.uniform(-degrees, degrees))), 0], [0, 1, 0], [0, 0, 1]])
+def _shear(degrees: float, size: int, number: np.ndarray) -> np.ndarray:
+    return _affine(1, np.tan(np.deg2rad(_between(-degrees, degrees, number))), 0, 0, 1, 0)
 
 
-def _zoom(share: float, size: int, rng: Draw) -> np.ndarray:
-    factor = rng.uniform(1 - share, 1 + share)
-    return np.diag([factor, factor, 1.0])
+def _zoom(share: float, size: int, number: np.ndarray) -> np.ndarray:
+    factor = _between(1 - share, 1 + share, number)
+    return _affine(factor, 0, 0, 0, factor, 0)
 
 
-def _shift(share: float, size: int, rng: Draw) -> np.ndarray:
-    return _shifted(*rng.uniform(-share, share, 2) * size)
+def _shift(share: float, size: int, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    return _affine(1, 0, _between(-share, share, across) * size, 0, 1, _between(-share, share, down) * size)
 
 
-def _crop(area: float, size: int, rng: Draw) -> np.ndarray:
+def _crop(area: float, size: int, *numbers: np.ndarray) -> np.ndarray:
     """A window of `area` to all of the canvas, sides 3:4 to 4:3 but within it, stretched (Szegedy et al. 2014)."""
-    kept, ratio = rng.uniform(area, 1), np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+    kept = _between(area, 1, numbers[0])
+    ratio = np.exp(_between(np.log(3 / 4), np.log(4 / 3), numbers[1]))
     window = np.minimum(np.sqrt([kept * ratio, kept / ratio]), 1)
-    middle = rng.uniform(-1, 1, 2) * (1 - window) / 2 * size
-    return np.diag([*(1 / window), 1.0]) @ _shifted(*-middle)
+    x, y = _between(-1, 1, np.stack(numbers[2:])) * (1 - window) / 2 * size  # of its middle
+    across, down = 1 / window
+    return _affine(across, 0, -x * across, 0, down, -y * down)
 
 
-def _shifted(x: float, y: float) -> np.ndarray:
-    return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
+def _affine(a: Number, b: Number, x: Number, c: Number, d: Number, y: Number) -> np.ndarray:
+    """[[a b x] [c d y] [0 0 1]], of one or B numbers each: [1 or B, 3, 3]."""
+    return np.stack(np.broadcast_arrays(a, b, x, c, d, y, 0.0, 0.0, 1.0), axis=-1).reshape(-1, 3, 3)
 
 
-# -- photometric steps: (strength, rng) → [4, 4] ---------------------------------------------------------------------
+def _between(low: float, high: float, number: np.ndarray) -> np.ndarray:
+    return low + (high - low) * number
 
 
-def _brightness(share: float, rng: Draw) -> np.ndarray:
-    return _coloured(np.eye(3) * rng.uniform(1 - share, 1 + share))
+# -- photometric steps: (strength, numbers [B] in 0..1) → [B, 4, 4] ---------------------------------------------------
 
 
-def _contrast(share: float, rng: Draw) -> np.ndarray:
+def _brightness(share: float, number: np.ndarray) -> np.ndarray:
+    return _coloured(_each(_between(1 - share, 1 + share, number)) * np.eye(3))
+
+
+def _contrast(share: float, number: np.ndarray) -> np.ndarray:
     """Around mid-grey; torchvision takes the picture's own mean, which no fixed matrix can."""
-    factor = rng.uniform(1 - share, 1 + share)
-    return _coloured(np.eye(3) * factor, offset=(1 - factor) * _MID_GREY)
+    factor = _each(_between(1 - share, 1 + share, number))
+    return _coloured(factor * np.eye(3), offset=(1 - factor[:, 0]) * _MID_GREY)
 
 
-def _saturation(share: float, rng: Draw) -> np.ndarray:
-    factor = rng.uniform(1 - share, 1 + share)
+def _saturation(share: float, number: np.ndarray) -> np.ndarray:
+    factor = _each(_between(1 - share, 1 + share, number))
     return _coloured(factor * np.eye(3) + (1 - factor) * _GREYED)
 
 
-def _hue(share: float, rng: Draw) -> np.ndarray:
+def _hue(share: float, number: np.ndarray) -> np.ndarray:
     """A rotation of I and Q in YIQ by a share of the circle; an approximation of a shift of hue in HSV."""
-    angle = 2 * np.pi * rng.uniform(-share, share)
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    angle = 2 * np.pi * _between(-share, share, number)
+    turn = np.tile(np.eye(3), (len(number), 1, 1))
+    turn[:, 1, 1] = turn[:, 2, 2] = np.cos(angle)
+    turn[:, 2, 1] = np.sin(angle)
+    turn[:, 1, 2] = -turn[:, 2, 1]
     return _coloured(_FROM_YIQ @ turn @ _YIQ)
 
 
-def _grey(probability: float, rng: Draw) -> np.ndarray:
-    return _coloured(_GREYED if rng.random() < probability else np.eye(3))
+def _grey(probability: float, number: np.ndarray) -> np.ndarray:
+    return _coloured(np.where(_each(number) < probability, _GREYED, np.eye(3)))
 
 
-def _coloured(rgb: np.ndarray, offset: float = 0.0) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = rgb, offset
+def _each(number: np.ndarray) -> np.ndarray:
+    """[B] → [B, 1, 1], a number for each matrix."""
+    return number[:, None, None]
+
+
+def _coloured(rgb: np.ndarray, offset: np.ndarray | float = 0.0) -> np.ndarray:
+    """[B, 3, 3] and what is added, [B, 1], as [B, 4, 4]."""
+    matrix = np.tile(np.eye(4), (len(rgb), 1, 1))
+    matrix[:, :3, :3], matrix[:, :3, 3] = rgb, offset
     return matrix
 
 
-GEOMETRIC: dict[str, Callable[[float, int, Draw], np.ndarray]] = {
-    "flip": _flip,
-    "rotation": _rotation,
-    "shear": _shear,
-    "zoom": _zoom,
-    "shift": _shift,
-    "crop": _crop,
+# Each with how many numbers it takes.
+GEOMETRIC: dict[str, tuple[Callable[..., np.ndarray], int]] = {
+    "flip": (_flip, 1),
+    "rotation": (_rotation, 1),
+    "shear": (_shear, 1),
+    "zoom": (_zoom, 1),
+    "shift": (_shift, 2),
+    "crop": (_crop, 4),
 }
-PHOTOMETRIC: dict[str, Callable[[float, Draw], np.ndarray]] = {
-    "brightness": _brightness,
-    "contrast": _contrast,
-    "saturation": _saturation,
-    "hue": _hue,
-    "grey": _grey,
+PHOTOMETRIC: dict[str, tuple[Callable[..., np.ndarray], int]] = {
+    "brightness": (_brightness, 1),
+    "contrast": (_contrast, 1),
+    "saturation": (_saturation, 1),
+    "hue": (_hue, 1),
+    "grey": (_grey, 1),
 }
 _OFF = {"crop": 1.0}
+_COUNTS = {name: count for name, (_, count) in (GEOMETRIC | PHOTOMETRIC).items()}
+_FIRST = dict(zip(_COUNTS, accumulate(_COUNTS.values(), initial=0), strict=False))
+
+
+def _numbers(drawn: np.ndarray, name: str) -> np.ndarray:
+    """A step's own columns [count, B] of `draws`: the same whatever other steps there are."""
+    return drawn[:, _FIRST[name] : _FIRST[name] + _COUNTS[name]].T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import manifests
-from pipeline.augment import augment, for_device
+from pipeline.augment import augment, draws, for_device
 from pipeline.canvas import UNREADABLE, WHOLE, canvas, fit, middle, read, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
@@ -57,8 +58,9 @@ class Canvases:
         """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
         if self._store is None:
-            made = _made(numbers, self.rows, self.size, self.margin, self.centre, self._orientations)
-            return made.batch(batch_size, drop_remainder=drop_remainder)
+            make = self._made
+            pictures = numbers.map(lambda i: (i, make(i)), num_parallel_calls=_CORES)
+            return pictures.batch(batch_size, drop_remainder=drop_remainder)
         batches = numbers.batch(batch_size, drop_remainder=drop_remainder)
         if tf.is_tensor(self._store):
             return batches.map(lambda i: (i, tf.gather(self._store, i)))
@@ -66,6 +68,23 @@ class Canvases:
         return batches.map(
             lambda i: (i, _numpy(lambda chosen: self._store[chosen], [i], shape, kind)), num_parallel_calls=_CORES
         )
+
+    @cached_property
+    def _made(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """From a row number to its canvas, from its file, which was looked at before. Traced once: every epoch would
+        trace it again, which takes as long as reading 200 small pictures."""
+        paths, boxes, eyes = _files(self.rows)
+        turned = tf.constant(self._orientations) if (self._orientations != 1).any() else None
+        boxes, eyes = (None if np.isnan(part).all() else part for part in (boxes, eyes))
+
+        def make(i: tf.Tensor) -> tf.Tensor:
+            box = tf.constant(WHOLE) if boxes is None else boxes[i]
+            orientation = tf.constant(1) if turned is None else turned[i]
+            level = None if eyes is None else eyes[i]
+            made = canvas(tf.io.read_file(paths[i]), box, orientation, self.size, self.margin, level)
+            return _middle(made, self.size, self.centre)
+
+        return tf.function(make, input_signature=[tf.TensorSpec((), tf.int64)])
 
 
 _shared: dict[str, tuple[pd.DataFrame, tuple, Canvases]] | None = None
@@ -147,12 +166,14 @@ def training(
     order, batch_size = _part(order, batch_size, *part)
     stream = canvases.batches(order, batch_size, drop_remainder=len(order) >= batch_size)
     on_device = augment_on == "device" and how != Augment()
-    if not on_device:
-        stream = _augmented(stream, canvases.size, how, seed, epoch)
+    if on_device:
+        matrices = _matrices(canvases, how, seed, epoch)
+    else:
+        stream = _augmented(stream, canvases, how, seed, epoch)
     return _ahead(
         stream.map(
             lambda i, p: (
-                {"image": p} | (_matrices(i, canvases.size, how, seed, epoch) if on_device else {}),
+                {"image": p} | (matrices(i) if on_device else {}),
                 {name: tf.gather(values, i) for name, values in labels.items()},
                 {name: tf.gather(values, i) for name, values in weights.items()},
             )
@@ -163,7 +184,7 @@ def training(
 def pictures(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(row numbers [B], canvases uint8 [B, S, S, 3]) in the rows' order, changed as `training` has it in that epoch."""
     order = np.arange(len(canvases))
-    stream = _augmented(canvases.batches(order, _TOGETHER), canvases.size, how, seed, epoch)
+    stream = _augmented(canvases.batches(order, _TOGETHER), canvases, how, seed, epoch)
     yield from _ahead(stream).as_numpy_iterator()
 
 
@@ -176,7 +197,7 @@ def judging(
 ) -> tf.data.Dataset:
     """{"image": uint8 [B, S, S, 3]} of every row, in the rows' order; unchanged unless `how` says otherwise."""
     stream = canvases.batches(np.arange(len(canvases)), batch_size)
-    stream = _augmented(stream, canvases.size, how, seed, epoch)
+    stream = _augmented(stream, canvases, how, seed, epoch)
     return _ahead(stream.map(lambda _, pictures: {"image": pictures}))
 
 
@@ -223,26 +244,30 @@ def _part(order: np.ndarray, batch_size: int, number: int, count: int) -> tuple[
     return batches[:, number].ravel(), batch_size // count
 
 
-def _augmented(stream: tf.data.Dataset, size: int, how: Augment, seed: int, epoch: int) -> tf.data.Dataset:
+def _augmented(stream: tf.data.Dataset, canvases: Canvases, how: Augment, seed: int, epoch: int) -> tf.data.Dataset:
     """The batches of `Canvases.batches`, each canvas changed as (seed, epoch, row number) has it."""
-
-    def changed(numbers: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-        return np.stack([augment(p, how, (seed, epoch, n)) for n, p in zip(numbers, pictures, strict=True)])
-
     if how == Augment():
         return stream
-    shape = (None, size, size, 3)
+    drawn, shape = draws(seed, epoch, len(canvases)), (None, canvases.size, canvases.size, 3)
+
+    def changed(numbers: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+        return augment(pictures, how, drawn[numbers])
+
     return stream.map(lambda i, p: (i, _numpy(changed, [i, p], shape)), num_parallel_calls=_CORES)
 
 
-def _matrices(numbers: tf.Tensor, size: int, how: Augment, seed: int, epoch: int) -> dict[str, tf.Tensor]:
-    """What the training step changes the canvases of some rows by, as (seed, epoch, row number) has it."""
+def _matrices(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """From row numbers to what the training step changes their canvases by, as (seed, epoch, row number) has it."""
+    drawn = draws(seed, epoch, len(canvases))
 
-    def drawn(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return for_device(how, size, [(seed, epoch, n) for n in numbers])
+    def found(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return for_device(how, canvases.size, drawn[numbers])
 
-    warps, colours = tf.numpy_function(drawn, [numbers], (np.float32, np.float32), stateful=False)
-    return {"warp": tf.ensure_shape(warps, (None, 2, 3)), "colour": tf.ensure_shape(colours, (None, 3, 4))}
+    def matrices(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        warps, colours = tf.numpy_function(found, [numbers], (np.float32, np.float32), stateful=False)
+        return {"warp": tf.ensure_shape(warps, (None, 2, 3)), "colour": tf.ensure_shape(colours, (None, 3, 4))}
+
+    return matrices
 
 
 def _views(pictures: tf.Tensor, size: int, count: int) -> tf.Tensor:
@@ -292,29 +317,6 @@ def _looked_at(rows: pd.DataFrame, size: int, margin: float, centre: tuple[float
         return i, _middle(made, size, centre), orientation
 
     return tf.data.Dataset.range(len(rows)).map(look, num_parallel_calls=_CORES)
-
-
-def _made(
-    numbers: tf.data.Dataset,
-    rows: pd.DataFrame,
-    size: int,
-    margin: float,
-    centre: tuple[float, float],
-    orientations: np.ndarray,
-) -> tf.data.Dataset:
-    """(row number, canvas) of some row numbers, each made from its file, which was looked at before."""
-    paths, boxes, eyes = _files(rows)
-    turned = tf.constant(orientations) if (orientations != 1).any() else None
-    boxes, eyes = (None if np.isnan(part).all() else part for part in (boxes, eyes))
-
-    def make(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        box = tf.constant(WHOLE) if boxes is None else boxes[i]
-        orientation = tf.constant(1) if turned is None else turned[i]
-        level = None if eyes is None else eyes[i]
-        made = canvas(tf.io.read_file(paths[i]), box, orientation, size, margin, level)
-        return i, _middle(made, size, centre)
-
-    return numbers.map(make, num_parallel_calls=_CORES)
 
 
 def _middle(made: tf.Tensor, size: int, centre: tuple[float, float]) -> tf.Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,8 @@ FACES = ("detect", "whole")
 BATCH = 64  # faces that go through the network at once
 NO_FACE = "no face was found"
 _CONFIDENCE = 0.9  # from which a detection counts as a face
-_AHEAD = 4 * (os.cpu_count() or 1)  # pictures that are decoded and searched before they are asked for
+_CORES = os.cpu_count() or 1
+_AHEAD = 4 * _CORES  # pictures that are decoded and searched before they are asked for
 _PLACE = ("path", "frame", "time", *manifests.BOX, *manifests.LANDMARKS, "confidence")
 
 log = logging.getLogger(__name__)
@@ -76,34 +78,39 @@ class Predictor:
 
     def follow(
         self, pictures: Iterable[Any], faces: str = "detect", every: int = 1, keep_pixels: bool = False
-    ) -> Iterator[tuple[Looked, pd.DataFrame]]:
-        """Each picture with its rows of the table, as soon as they are known. Pictures are decoded and searched for
-        faces ahead, on all cores, while the faces of those before go through the network in batches."""
+    ) -> Iterator[tuple[list[Looked], pd.DataFrame]]:
+        """A few pictures at a time with their rows of the table, as soon as they are known. Pictures are decoded and
+        searched for faces ahead, on all cores, while the faces of those before go through the network in batches."""
         if faces not in FACES:
             raise RequestError(f"faces {faces!r}: expected {' or '.join(FACES)}")
-        look = self._look_for_faces if faces == "detect" else self._look_at_whole
+        look, together = (self._look_for_faces, 1) if faces == "detect" else (self._look_at_whole, BATCH)
+        some = _batched(sources.pictures(pictures, every), together)
         waiting: list[Looked] = []
-        for looked in _in_order(lambda picture: look(picture, keep_pixels), sources.pictures(pictures, every)):
-            waiting.append(looked)
+        for looked in _in_order(lambda pictures: look(pictures, keep_pixels), some, _AHEAD // together + 1):
+            waiting += looked
             if max(len(waiting), sum(len(one.canvases) for one in waiting)) >= BATCH:
-                yield from self._answered(waiting)
+                yield waiting, self._answered(waiting)
                 waiting = []
-        yield from self._answered(waiting)
+        if waiting:
+            yield waiting, self._answered(waiting)
 
-    def _answered(self, waiting: list[Looked]) -> Iterator[tuple[Looked, pd.DataFrame]]:
-        canvases = [one for looked in waiting for one in looked.canvases]
-        meanings = self.labels["targets"]
-        parts = [canvases[i : i + BATCH] for i in range(0, len(canvases), BATCH)]
-        said = [self._answer(images=tf.constant(np.stack(part))) for part in parts]
-        answers = {name: np.concatenate([part[name] for part in said]) for name in meanings} if said else {}
-        table = pd.concat([columns(name, meanings[name], answers[name]) for name in answers], axis=1) if said else None
-        first = 0
-        for looked in waiting:
-            rows, count = pd.DataFrame(looked.rows), len(looked.canvases)
-            if count:
-                rows = rows.join(table.iloc[first : first + count].reset_index(drop=True))
-            first += count
-            yield looked, self.complete([rows])
+    def _answered(self, looked: list[Looked]) -> pd.DataFrame:
+        """The rows of some pictures, in their order."""
+        rows = pd.DataFrame([row for one in looked for row in one.rows])
+        canvases = [canvas for one in looked for canvas in one.canvases]
+        if canvases:
+            rows = rows.join(self._said(canvases).set_axis(rows.index[rows["reason"] == ""]))
+        return self.complete([rows])
+
+    def _said(self, canvases: list[np.ndarray]) -> pd.DataFrame:
+        """What the model says of some canvases, a row each."""
+        parts = [np.stack(canvases[i : i + BATCH]) for i in range(0, len(canvases), BATCH)]
+        said = [self._answer(images=tf.constant(part)) for part in parts]
+        meanings = self.labels["targets"].items()
+        return pd.concat(
+            [columns(name, meaning, np.concatenate([part[name] for part in said])) for name, meaning in meanings],
+            axis=1,
+        )
 
     def complete(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         """Tables as one, with all its columns, also where nothing was found."""
@@ -121,9 +128,14 @@ class Predictor:
         number, four = tf.TensorSpec((), tf.int32), tf.TensorSpec((4,), tf.float32)
         level = (lambda eyes: eyes) if aligned else (lambda eyes: tf.fill((4,), np.nan))
         traced = partial(tf.function, autograph=False)  # it warns of the lambdas that it cannot read
-        self._canvas_of_file = traced(
-            lambda content, upright: canvas(content, tf.constant(WHOLE), upright, size, margin=0.0),
-            input_signature=[string, number],
+        self._canvases_of_files = traced(
+            lambda contents, uprights: tf.map_fn(
+                lambda one: canvas(one[0], tf.constant(WHOLE), one[1], size, margin=0.0),
+                (contents, uprights),
+                fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
+                parallel_iterations=_CORES,
+            ),
+            input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int32)],
         )
         self._canvas_of_pixels = traced(lambda picture: fit(picture, size), input_signature=[pixels])
         self._canvas_of_face = traced(
@@ -140,27 +152,41 @@ class Predictor:
 
         return Detector()
 
-    def _look_at_whole(self, picture: Picture, keep_pixels: bool) -> Looked:
-        if picture.reason:
-            return _nothing(picture, picture.reason)
+    def _look_at_whole(self, pictures: list[Picture], keep_pixels: bool) -> list[Looked]:
+        """All together: called for one after another, TensorFlow takes three times as long."""
         try:
-            if picture.pixels is not None:
-                made, pixels = self._canvas_of_pixels(picture.pixels), picture.pixels
-            else:
-                upright = checked(picture.content)
-                made = self._canvas_of_file(picture.content, upright)
-                pixels = self._decode(picture.content, upright).numpy() if keep_pixels else None
+            canvases = self._canvases(pictures)
+            pixels = [self._pixels(picture) if keep_pixels else None for picture in pictures]
         except UNREADABLE as error:
-            return _nothing(picture, reason(error))
-        return Looked(picture, [_row(picture)], [made.numpy()], pixels)
+            if len(pictures) == 1:
+                return [_nothing(pictures[0], reason(error))]
+            return [looked for picture in pictures for looked in self._look_at_whole([picture], keep_pixels)]
+        each = zip(pictures, canvases, pixels, strict=True)
+        return [Looked(picture, [_row(picture)], [made], shown) for picture, made, shown in each]
 
-    def _look_for_faces(self, picture: Picture, keep_pixels: bool) -> Looked:
-        if picture.reason:
-            return _nothing(picture, picture.reason)
+    def _canvases(self, pictures: list[Picture]) -> list[np.ndarray]:
+        """Of pictures that are faces. Raises one of UNREADABLE if any cannot be read."""
+        contents = [_content(picture) for picture in pictures if picture.pixels is None]
+        uprights = np.array([checked(content) for content in contents], np.int32)
+        made = iter(self._canvases_of_files(tf.constant(contents, tf.string), uprights).numpy())
+        return [
+            next(made) if picture.pixels is None else self._canvas_of_pixels(picture.pixels).numpy()
+            for picture in pictures
+        ]
+
+    def _pixels(self, picture: Picture) -> np.ndarray:
+        """Raises one of UNREADABLE if it cannot be read."""
+        if picture.pixels is not None:
+            return picture.pixels
+        content = _content(picture)
+        return self._decode(content, checked(content)).numpy()
+
+    def _look_for_faces(self, pictures: list[Picture], keep_pixels: bool) -> list[Looked]:
+        return [self._search(picture, keep_pixels) for picture in pictures]
+
+    def _search(self, picture: Picture, keep_pixels: bool) -> Looked:
         try:
-            pixels = picture.pixels
-            if pixels is None:
-                pixels = self._decode(picture.content, checked(picture.content)).numpy()
+            pixels = self._pixels(picture)
         except UNREADABLE as error:
             return _nothing(picture, reason(error))
         found = [face for face in self._detector([pixels])[0] if face.confidence >= _CONFIDENCE]
@@ -188,13 +214,35 @@ def _nothing(picture: Picture, why: str, pixels: np.ndarray | None = None) -> Lo
     return Looked(picture, [_row(picture, why)], [], pixels)
 
 
-def _in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
-    """What `work` makes of the items, in their order, a few made ahead on all cores."""
+def _one_by_one(looked: Sequence[Looked], rows: pd.DataFrame) -> Iterator[tuple[Looked, pd.DataFrame]]:
+    """Each picture with its rows of a table of all."""
+    end = 0
+    for one in looked:
+        first, end = end, end + len(one.rows)
+        yield one, rows.iloc[first:end]
+
+
+def _content(picture: Picture) -> bytes:
+    """Its encoded bytes. Raises ValueError, as one of UNREADABLE, with the reason why there are none."""
+    if picture.content is None:
+        raise ValueError(picture.reason)
+    return picture.content
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items, the last one perhaps shorter."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _in_order(work: Callable[[Item], Answer], items: Iterable[Item], ahead: int) -> Iterator[Answer]:
+    """What `work` makes of the items, in their order, so many made ahead on all cores."""
     with ThreadPoolExecutor() as pool:
         waiting: deque = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= _AHEAD:
+            if len(waiting) >= ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -212,9 +260,11 @@ def predict(
     followed = predictor.follow(names, faces, every, keep_pixels=draw is not None)
     with drawn.Drawings(draw, predictor.labels["targets"], every) as drawings:
         try:
-            for looked, rows in track(followed, "predicting", sources.count(names, every)):
+            total = sources.count(names, every)
+            for looked, rows in track(followed, "predicting", total, lambda batch: len(batch[0])):
                 tables.append(rows)
-                drawings.add(looked.picture, looked.pixels, rows)
+                for one, faces_of_it in _one_by_one(looked, rows):
+                    drawings.add(one.picture, one.pixels, faces_of_it)
         except KeyboardInterrupt:
             if not tables:
                 raise

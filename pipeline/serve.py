@@ -120,7 +120,7 @@ def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarra
     """The picture with boxes and answers drawn, and a table with a row a face."""
     if path is None:
         return None, None
-    ((looked, rows),) = predictor.follow([Path(path)], faces, keep_pixels=True)
+    (((looked,), rows),) = predictor.follow([Path(path)], faces, keep_pixels=True)
     found = rows[rows["reason"] == ""]
     if found.empty:
         gradio.Warning(rows["reason"].iloc[0])

@@ -52,7 +52,7 @@ def very_smooth_picture(seed: int) -> np.ndarray:
 @given(st.integers(0, 10**6))
 def test_one_warp_equals_an_independent_warp(seed: int) -> None:
     picture = smooth_picture(seed % 7, SIZE)
-    matrix = augment.affine(Augment(**GEOMETRY), SIZE, np.random.default_rng(seed))
+    matrix = augment.affine(Augment(**GEOMETRY), SIZE, augment.draws(seed, 0, 1))[0]
     theirs = warp(picture.astype(float), matrix)
     inside = ~np.isnan(theirs)
     ours = augment.apply(picture, matrix, np.eye(4)).astype(float)
@@ -63,10 +63,10 @@ def test_one_warp_equals_an_independent_warp(seed: int) -> None:
 @given(st.integers(0, 10**6))
 def test_one_warp_equals_its_steps_one_after_the_other(seed: int) -> None:
     picture = very_smooth_picture(seed % 7)
-    fused = augment.affine(Augment(**GEOMETRY), SIZE, np.random.default_rng(seed))
-    rng, stepwise = np.random.default_rng(seed), picture.astype(float)
-    for name, strength in GEOMETRY.items():  # each step by itself draws the same numbers in the same order
-        stepwise = warp(stepwise, augment.affine(Augment(**{name: strength}), SIZE, rng))
+    fused = augment.affine(Augment(**GEOMETRY), SIZE, augment.draws(seed, 0, 1))[0]
+    stepwise = picture.astype(float)
+    for name, strength in GEOMETRY.items():
+        stepwise = warp(stepwise, augment.affine(Augment(**{name: strength}), SIZE, augment.draws(seed, 0, 1))[0])
     ours = augment.apply(picture, fused, np.eye(4)).astype(float)
     both = ~np.isnan(stepwise) & ~np.isnan(warp(picture.astype(float), fused))
     assert both.mean() > 0.2
@@ -77,10 +77,10 @@ def test_one_warp_equals_its_steps_one_after_the_other(seed: int) -> None:
 @given(st.integers(0, 10**6))
 def test_one_colour_matrix_equals_its_steps(seed: int) -> None:
     picture = smooth_picture(seed % 7, SIZE) // 2 + 64  # stays off the ends, where clipping comes in
-    fused = augment.colour(Augment(**COLOUR), np.random.default_rng(seed))
-    rng, stepwise = np.random.default_rng(seed), picture.astype(float)
+    fused = augment.colour(Augment(**COLOUR), augment.draws(seed, 0, 1))[0]
+    stepwise = picture.astype(float)
     for name, strength in COLOUR.items():
-        matrix = augment.colour(Augment(**{name: strength}), rng)
+        matrix = augment.colour(Augment(**{name: strength}), augment.draws(seed, 0, 1))[0]
         stepwise = stepwise @ matrix[:3, :3].T + matrix[:3, 3]
     ours = augment.apply(picture, np.eye(3), fused).astype(float)
     inside = (stepwise >= 0) & (stepwise <= 255)
@@ -88,42 +88,45 @@ def test_one_colour_matrix_equals_its_steps(seed: int) -> None:
 
 
 def test_nothing_asked_changes_no_byte() -> None:
-    picture = smooth_picture(1)
-    assert augment.augment(picture, Augment(), (0, 0, 0)).tobytes() == picture.tobytes()
+    pictures = smooth_picture(1)[None]
+    assert augment.augment(pictures, Augment(), augment.draws(0, 0, 1)).tobytes() == pictures.tobytes()
 
 
 def test_flip_is_exact() -> None:
-    picture = smooth_picture(1)
-    assert np.array_equal(augment.augment(picture, Augment(flip=1.0), (0, 0, 0)), picture[:, ::-1])
+    pictures = smooth_picture(1)[None]
+    assert np.array_equal(augment.augment(pictures, Augment(flip=1.0), augment.draws(0, 0, 1)), pictures[:, :, ::-1])
 
 
 def test_pictures_depend_on_seed_epoch_and_row_only() -> None:
-    picture, how = smooth_picture(1), Augment(rotation=30, brightness=0.3)
-    first = augment.augment(picture, how, (1, 2, 3))
-    assert np.array_equal(first, augment.augment(picture, how, (1, 2, 3)))
+    pictures, how = smooth_picture(1)[None], Augment(rotation=30, brightness=0.3)
+
+    def changed(seed: int, epoch: int, row: int, rows: int = 9) -> np.ndarray:
+        return augment.augment(pictures, how, augment.draws(seed, epoch, rows)[row : row + 1])
+
+    assert np.array_equal(changed(1, 2, 3), changed(1, 2, 3, rows=4))
     for other in ((0, 2, 3), (1, 0, 3), (1, 2, 0)):
-        assert not np.array_equal(first, augment.augment(picture, how, other))
+        assert not np.array_equal(changed(1, 2, 3), changed(*other))
 
 
 @pytest.mark.parametrize(("fill", "corner"), [(0, 0), (200, 200)])
 def test_outside_is_filled_with_the_level_asked_for(fill: int, corner: int) -> None:
     white = np.full((SIZE, SIZE, 3), 90, np.uint8)
-    turned = augment.apply(white, augment.affine(Augment(shift=0.9), SIZE, np.random.default_rng(3)), np.eye(4), fill)
+    turned = augment.apply(white, augment.affine(Augment(shift=0.9), SIZE, augment.draws(3, 0, 1))[0], np.eye(4), fill)
     assert corner in (turned[0, 0, 0], turned[0, -1, 0], turned[-1, 0, 0], turned[-1, -1, 0])
 
 
 def test_hue_keeps_grey_and_luma() -> None:
-    matrix = augment.colour(Augment(hue=0.5), np.random.default_rng(5))[:3, :3]
+    matrix = augment.colour(Augment(hue=0.5), augment.draws(5, 0, 1))[0, :3, :3]
     assert matrix @ np.full(3, 90.0) == pytest.approx(np.full(3, 90.0), abs=0.2)
     assert augment.LUMA @ matrix == pytest.approx(augment.LUMA, abs=5e-3)
 
 
 def both_ways(pictures: np.ndarray, how: Augment, seed: int, compiled: object = lambda f: f) -> np.ndarray:
     """How many levels [N, S, S, 3] the device's pictures differ from OpenCV's."""
-    seeds = [(seed, 0, row) for row in range(len(pictures))]
-    theirs = np.stack([augment.augment(p, how, s) for p, s in zip(pictures, seeds, strict=True)])
-    drawn = augment.for_device(how, SIZE, seeds)
-    ours = compiled(lambda *batch: augment.apply_on_device(*batch, how.fill))(pictures, *drawn).numpy()
+    drawn = augment.draws(seed, 0, len(pictures))
+    theirs = augment.augment(pictures, how, drawn)
+    changes = augment.for_device(how, SIZE, drawn)
+    ours = compiled(lambda *batch: augment.apply_on_device(*batch, how.fill))(pictures, *changes).numpy()
     assert ours.dtype == np.uint8
     return np.abs(ours.astype(int) - theirs)
 
@@ -182,7 +185,7 @@ def test_the_device_changes_no_byte_that_it_need_not(how: Augment) -> None:
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_the_training_step_changes_pictures_whatever_its_precision(precision: str) -> None:
     pictures = np.stack([smooth_picture(i, SIZE) for i in range(2)])
-    warp, colour = augment.for_device(Augment(rotation=20, hue=0.1, fill=90), SIZE, [(0, 0, 0), (0, 0, 1)])
+    warp, colour = augment.for_device(Augment(rotation=20, hue=0.1, fill=90), SIZE, augment.draws(0, 0, 2))
     keras.mixed_precision.set_global_policy(precision)
     try:
         seen = Trainer(lambda x, training: x["image"], (), fill=90)({"image": pictures, "warp": warp, "colour": colour})

@@ -59,7 +59,7 @@ def test_a_stream_without_faces_is_answered_as_it_comes(predictor: Predictor) ->
             yield np.full((24, 24, 3), 128, np.uint8)
 
     _, rows = next(predictor.follow(blank()))
-    assert rows["reason"].tolist() == ["no face was found"]
+    assert set(rows["reason"]) == {"no face was found"}
     assert len(shown) < 1000
 
 
