@@ -23,21 +23,22 @@ Answers = dict[str, np.ndarray]
 Answer = Callable[[np.ndarray], Answers]  # canvases uint8 [N, S, S, 3] → {target: answers}
 
 PICTURES = 500
-# At most this: by how the file is kept, then by sort of target. A disagreement is a share of pictures whose class is
-# another one, an accuracy lost is a share of pictures too; both may always be one picture, which may be a tie.
-# Differences are of numbers in their unit, or of probabilities.
-_EXACT = {"disagreement": 0.005}
-_CLOSE = {"disagreement": 0.02}
+# At most this: by how the file is kept, then by sort of target. Decided disagreements are a share of pictures whose
+# class is another one though the run had decided, an accuracy lost is a share of pictures too; both may always be one
+# picture. Differences are of numbers in their unit, or of probabilities.
+_EXACT = {"decided_disagreement": 0.005}
+_CLOSE = {"decided_disagreement": 0.02}
 LIMITS: dict[str, dict[str, dict[str, float]]] = {
     "float32": {"number": {"largest_difference": 0.1}, "two": _EXACT, "several": _EXACT},
     "float16": {"number": {"largest_difference": 2.0, "mean_difference": 0.1}, "two": _CLOSE, "several": _CLOSE},
     "int8": {
         "number": {"mean_difference": 1.0},
-        "two": {"disagreement": 0.03, "mean_difference": 0.02},
+        "two": {"decided_disagreement": 0.03, "mean_difference": 0.02},
         "several": {"accuracy_lost": 0.01, "mean_difference": 0.02},
     },
 }
-_SHARES = ("disagreement", "accuracy_lost")
+_SHARES = ("decided_disagreement", "accuracy_lost")
+_TIE = 0.01  # a class that changed while no probability moved further than this was a tie in the run
 _BATCH = 50
 _TIMED = 50  # single pictures, or as many as fit into
 _SECONDS = 5.0
@@ -93,7 +94,8 @@ def compare(run: Run, canvases: inputs.Canvases, folder: Path, format: str, quan
 
     pictures, split; bytes, and those of the run's model.keras (`float_bytes`); latency_ms, the median of one picture
     at a time, of the file and of the run on TensorFlow;
-    by target `largest_difference`, `mean_difference`, and, of classes, `disagreement`; where labels are known the
+    by target `largest_difference`, `mean_difference`, and, of classes, `disagreement` (all pictures whose class
+    differs) and `decided_disagreement` (those of them that were no tie in the run); where labels are known the
     target's metric of run and of file, and of classes `accuracy_lost`.
     """
     pictures = canvases.first(PICTURES)
@@ -180,12 +182,12 @@ def _sort(kind: Kind) -> str:
 
 
 def _compared(kind: Kind, run: np.ndarray, file: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "largest_difference": float(np.abs(file - run).max()),
-        "mean_difference": float(np.abs(file - run).mean()),
-    }
+    moved = np.abs(file - run)
+    found: dict[str, Any] = {"largest_difference": float(moved.max()), "mean_difference": float(moved.mean())}
     if kind.classes:
-        found["disagreement"] = float((kind.predicted(file) != kind.predicted(run)).mean())
+        other = kind.predicted(file) != kind.predicted(run)
+        found["disagreement"] = float(other.mean())
+        found["decided_disagreement"] = float((other & (moved.reshape(len(run), -1).max(axis=1) > _TIE)).mean())
     labels, known = kind.encode(rows[kind.name]) if kind.name in rows else (None, np.zeros(len(rows)))
     if not known.any():
         return found
