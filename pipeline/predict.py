@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from pipeline import drawn, manifests, runs, sources
+from pipeline import drawn, interrupts, manifests, runs, sources
 from pipeline.answers import columns
 from pipeline.canvas import UNREADABLE, WHOLE, canvas, checked, cut, fit, reason, whole
 from pipeline.errors import RequestError
@@ -261,10 +261,12 @@ def predict(
     with drawn.Drawings(draw, predictor.labels["targets"], every) as drawings:
         try:
             total = sources.count(names, every)
-            for looked, rows in track(followed, "predicting", total, lambda batch: len(batch[0])):
-                tables.append(rows)
-                for one, faces_of_it in _one_by_one(looked, rows):
-                    drawings.add(one.picture, one.pixels, faces_of_it)
+            with interrupts.deferred() as heed:
+                for looked, rows in track(followed, "predicting", total, lambda batch: len(batch[0])):
+                    tables.append(rows)
+                    for one, faces_of_it in _one_by_one(looked, rows):
+                        drawings.add(one.picture, one.pixels, faces_of_it)
+                    heed()
         except KeyboardInterrupt:
             if not tables:
                 raise

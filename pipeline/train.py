@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,19 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pipeline import checkpoints, datasets, features, inputs, machine, manifests, metrics, parallel, runs, targets
+from pipeline import (
+    checkpoints,
+    datasets,
+    features,
+    inputs,
+    interrupts,
+    machine,
+    manifests,
+    metrics,
+    parallel,
+    runs,
+    targets,
+)
 from pipeline.checkpoints import Progress, Row
 from pipeline.config import MEAN, Augment, Experiment, Stage, Target
 from pipeline.errors import RequestError, WorkError
@@ -78,34 +90,48 @@ def _train(
     if resume and devices.leads:
         runs.reopen(resume, experiment)
         tracker.begin(resume)
-    for number in range(progress.stage, len(experiment.stages)):
-        stage = experiment.stages[number]
-        progress.begin(number)
-        at_work = StageRun(experiment, stage, tables[stage.name], network, progress, devices)
-        if run is None:  # not before pictures and weights were found to be there
-            created = str(runs.create(experiment, runs_folder).path) if devices.leads else None
-            run = Run(Path(devices.first_says(created)))
-            tracker.begin(run)
+    try:
+        for number in range(progress.stage, len(experiment.stages)):
+            stage = experiment.stages[number]
+            progress.begin(number)
+            at_work = StageRun(experiment, stage, tables[stage.name], network, progress, devices)
+            if run is None:  # not before pictures and weights were found to be there
+                run = _begun(experiment, runs_folder, tracker, devices)
+            if devices.leads:
+                runs.add_rejected(run, at_work.rejected)
+            with interrupts.deferred() as heed:
+                for row in at_work.epochs(heed):
+                    if devices.leads:
+                        _write_epoch(run, progress, tracker, row)
+            network = at_work.network
         if devices.leads:
-            runs.add_rejected(run, at_work.rejected)
-        try:
-            for row in at_work.epochs():
-                if not devices.leads:
-                    continue
-                checkpoints.write(run, progress)
-                runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
-                runs.write_text(run.path / "history.txt", "\n".join(map(_line, progress.history)) + "\n")
-                tracker.epoch(len(progress.history), row)
-        except KeyboardInterrupt:
+            _write_model(run, network, progress, devices)
+    except KeyboardInterrupt:
+        if run:
             log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
-            raise
-        network = at_work.network
-    if devices.leads:
-        with runs.written(run.path / "model.keras") as temporary:
-            network.save(temporary)
-        used = {"devices": devices.count, "processes": devices.processes, "stages": progress.notes}
-        runs.write_json(run.path / "environment.json", machine.environment(experiment) | used)
+        raise
     return run
+
+
+def _begun(experiment: Experiment, runs_folder: str | Path, tracker: Tracker, devices: Devices) -> Run:
+    created = str(runs.create(experiment, runs_folder).path) if devices.leads else None
+    run = Run(Path(devices.first_says(created)))
+    tracker.begin(run)
+    return run
+
+
+def _write_epoch(run: Run, progress: Progress, tracker: Tracker, row: Row) -> None:
+    checkpoints.write(run, progress)
+    runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
+    runs.write_text(run.path / "history.txt", "\n".join(map(_line, progress.history)) + "\n")
+    tracker.epoch(len(progress.history), row)
+
+
+def _write_model(run: Run, network: keras.Model, progress: Progress, devices: Devices) -> None:
+    with runs.written(run.path / "model.keras") as temporary:
+        network.save(temporary)
+    used = {"devices": devices.count, "processes": devices.processes, "stages": progress.notes}
+    runs.write_json(run.path / "environment.json", machine.environment(run.experiment) | used)
 
 
 class StageRun:
@@ -147,15 +173,16 @@ class StageRun:
         """path and reason of the pictures that could not be read."""
         return pd.concat([self.train.rejected, self.val.rejected])
 
-    def epochs(self) -> Iterator[Row]:
-        """Train, answering a row of history.csv an epoch; at the end the network holds the kept epoch's weights."""
+    def epochs(self, heed: Callable[[], None]) -> Iterator[Row]:
+        """Train, answering a row of history.csv an epoch; at the end the network holds the kept epoch's weights.
+        `heed` is called before each batch: it may raise."""
         self._announce()
         progress, patience = self.progress, self.stage.early_stopping
         keep = self.stage.keep if len(self.val) else "last"
         if progress.epoch:
             self._restore()
         while progress.epoch < self.stage.epochs and not (patience and progress.waited >= patience):
-            row = self._epoch(progress.epoch)
+            row = self._epoch(progress.epoch, heed)
             better = _is_better(row, progress.best, keep)
             progress.epoch += 1
             progress.history.append(row)
@@ -224,7 +251,7 @@ class StageRun:
         alone = self.devices.count == 1 and keras.backend.backend() == "tensorflow"
         return min(STEPS_AT_ONCE, self.steps) if alone and self.learner is not self.network else 1
 
-    def _epoch(self, epoch: int) -> Row:
+    def _epoch(self, epoch: int, heed: Callable[[], None]) -> Row:
         began = time.perf_counter()
         reseed(self.network, (self.experiment.seed, epoch))
         shown = self.shown[epoch % len(self.shown)]
@@ -244,7 +271,9 @@ class StageRun:
         what, compiles = f"{self.stage.name} {epoch + 1}/{self.stage.epochs}", self.trainer.train_function is None
         with EpochBar(what, self.steps, self.batch_size, compiles) as bar:
             stream = inputs.watched(stream, bar.arrived)
-            callback = keras.callbacks.LambdaCallback(on_train_batch_end=bar.step)
+            callback = keras.callbacks.LambdaCallback(
+                on_train_batch_begin=lambda batch, logs: heed(), on_train_batch_end=bar.step
+            )
             callback.async_safe = True  # the next step need not wait until the bar has been drawn
             with self.devices.sharing(leaves(self.network)):
                 logs = self.trainer.fit(stream, shuffle=False, verbose=0, callbacks=[callback]).history
