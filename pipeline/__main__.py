@@ -150,7 +150,7 @@ def _configured(chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
     if chosen.experiment is None:
         raise RequestError("train what? expected EXPERIMENT or --resume RUN; see `python -m pipeline train --help`")
     others = ("--resume", "--devices", "--protocol", "--folds", "--seeds")
-    experiment = configure(loading.load_experiment(chosen.experiment), chosen, rest, others, "train")
+    experiment = configure(loading.load_experiment(chosen.experiment), chosen, rest, others, "python -m pipeline train")
     return under(chosen.protocol, experiment)
 
 
@@ -186,8 +186,10 @@ def _train_several(experiment: Experiment, chosen: argparse.Namespace) -> Path:
             "each other: leave one out"
         )
     import_tensorflow()
-    from pipeline import repeats
+    from pipeline import parallel, repeats
 
+    if chosen.devices == "all" and parallel.started_together() > 1:
+        raise RequestError("--folds and --seeds train run after run, and processes meet for one: start them without")
     what = "folds" if chosen.folds else "seeds"
     if chosen.folds:
         experiments = repeats.over_folds(experiment, chosen.folds)
@@ -254,17 +256,22 @@ def _compare(chosen: argparse.Namespace) -> Path:
 
 
 def _predict(chosen: argparse.Namespace) -> Path:
-    import_tensorflow()
-    from pipeline.predict import check_out, predict
+    from pipeline.runs import check_table
 
-    out = check_out(Path(chosen.out))
+    out = check_table(Path(chosen.out))
     draw = Path(chosen.draw) if chosen.draw else None
+    if draw and draw.exists() and not draw.is_dir():
+        raise RequestError(f"--draw {draw}: expected a folder")
+    import_tensorflow()
+    from pipeline.predict import predict
+
     table = predict(chosen.model, chosen.inputs, out, chosen.faces, draw, chosen.every)
     failed = int((table["reason"] != "").sum())
     if failed == len(table):
         raise WorkError(f"no answer for any of {failed} pictures; {out} says why")
     if failed:
-        logging.warning(f"no answer for {failed} of {table['path'].nunique()} pictures; {out} says why")
+        looked_at = len(table[["path", "frame"]].drop_duplicates())
+        logging.warning(f"no answer for {failed} of {looked_at} pictures; {out} says why")
     return out
 
 
@@ -280,7 +287,6 @@ def _serve(chosen: argparse.Namespace) -> str:
     import_tensorflow()
     from pipeline.serve import serve
 
-    logging.info(f"http://{chosen.host}:{chosen.port} (the API: /docs); Ctrl-C ends it")
     serve(chosen.model, chosen.host, chosen.port)
     return chosen.model
 
@@ -294,7 +300,7 @@ def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
 
     data = _chosen_data(chosen)
     try:
-        data = overridden(data, chosen, rest, divided, ["--by", "--out"], "data DATASET")
+        data = overridden(data, chosen, rest, divided, ["--by", "--out"], "python -m pipeline data DATASET")
         summary = describe.describe(data)
     except NotThereError:
         print(datasets.find(data.name).__doc__)  # where it is to be had, and how it lies on disk
@@ -312,7 +318,7 @@ def _clean(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
 
     data = _chosen_data(chosen)
     rules = replace(getattr(datasets.find(data.name), "CLEANING", Cleaning()), data=data)
-    rules = overridden(rules, chosen, rest, divided, ["--scheduler", "--out"], "clean DATASET")
+    rules = overridden(rules, chosen, rest, divided, ["--scheduler", "--out"], "python -m pipeline clean DATASET")
     return clean(rules, _out(chosen), chosen.scheduler, chosen.processes)
 
 

@@ -35,9 +35,12 @@ def write(run: Run, rows: pd.DataFrame | None = None) -> str:
 
 
 def renew(run: Run, rows: pd.DataFrame) -> None:
-    """Write the run's card again, and those beside its converted files, if it has one."""
+    """Write the run's card again, and those beside its converted files, if it has one. A file that was converted before
+    the run was trained on keeps its own: it answers as the run did then."""
+    trained = run.model.stat().st_mtime
     for card in sorted(run.path.glob(f"**/{NAME}")):
-        runs.write_text(card, _text(run, rows))
+        if card.parent == run.path or card.stat().st_mtime >= trained:
+            runs.write_text(card, _text(run, rows))
 
 
 def _text(run: Run, rows: pd.DataFrame | None) -> str:

@@ -78,9 +78,13 @@ def add_experiment_options(command: argparse.ArgumentParser) -> None:
             default=[],
             type=_of_stage(kind),
             metavar=f"[STAGE=]{kind.__name__.upper()}",
-            help="of the last stage, or of the one named (train=3)",
+            help="of the last stage, or of the one named (train=3)" + " or of a dataset's" * (name == "root"),
         )
-    texts = {"weights": "none, imagenet, or a .weights.h5 file", "image_size": "pixels", "seed": "of everything random"}
+    texts = {
+        "weights": "none, imagenet, a file (.weights.h5, .keras, .safetensors) or a run",
+        "image_size": "pixels",
+        "seed": "of everything random",
+    }
     for name, kind in EXPERIMENT_OPTIONS.items():
         command.add_argument(option(name), type=kind, help=texts[name])
     command.add_argument("--runs", metavar="DIR", default="runs", help="where runs are written")
@@ -160,19 +164,28 @@ def with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Ex
     stages = {stage.name: stage for stage in experiment.stages}
     for field in STAGE_OPTIONS:
         for name, value in getattr(chosen, field):
-            name = name or experiment.stages[-1].name
-            if name not in stages:
-                raise RequestError(f"{option(field)}: no stage {name!r}; there are: {', '.join(stages)}")
-            stages[name] = _with(stages[name], field, value)
+            for stage in _meant(name, field, stages, experiment):
+                stages[stage] = _with(stages[stage], field, value)
     model = experiment.model
     given = {name: getattr(chosen, name) for name in ("weights", "image_size") if getattr(chosen, name) is not None}
     seed = experiment.seed if chosen.seed is None else chosen.seed
     return replace(experiment, stages=tuple(stages.values()), model=replace(model, **given), seed=seed)
 
 
+def _meant(name: str | None, field: str, stages: dict[str, Stage], experiment: Experiment) -> list[str]:
+    """The stages that an option is for: the last, the one that is named, or, of a root, all on the dataset that is."""
+    if name is None or name in stages:
+        return [name or experiment.stages[-1].name]
+    on_dataset = [stage.name for stage in stages.values() if stage.data.name == name] if field == "root" else []
+    if not on_dataset:
+        also = dict.fromkeys(stage.data.name for stage in stages.values()) if field == "root" else ()
+        raise RequestError(f"{option(field)}: no stage {name!r}; there are: {', '.join((*stages, *also))}")
+    return on_dataset
+
+
 def _with(stage: Stage, option: str, value: object) -> Stage:
-    if option == "dataset":
-        return replace(stage, data=Data(str(value), root=stage.data.root, limit=stage.data.limit))
+    if option == "dataset":  # where another lies, and how many of its rows are wanted, says nothing of this one
+        return stage if stage.data.name == value else replace(stage, data=Data(str(value)))
     if option in ("root", "limit"):
         return replace(stage, data=replace(stage.data, **{option: value}))
     if option == "learning_rate":

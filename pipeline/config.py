@@ -543,9 +543,9 @@ class Stage:
             self.views,
         )
         _check(
-            self.early_stopping is None or self.early_stopping >= 1,
+            self.early_stopping is None or (self.early_stopping >= 1 and self.keep != "last"),
             "early_stopping",
-            "at least 1 epoch",
+            "at least 1 epoch, beside a `keep` that says what is better (not last)",
             self.early_stopping,
         )
         _check(

@@ -29,10 +29,10 @@ def set_up(experiment: Experiment) -> None:
 
 
 def precision(experiment: Experiment) -> str:
-    """The policy that `auto` stands for on this machine."""
+    """The policy that `auto` stands for on this machine: bfloat16 where the GPUs have it."""
     if experiment.precision != "auto":
         return experiment.precision
-    return "mixed_bfloat16" if _has_gpu() else "float32"
+    return "mixed_bfloat16" if _has_bfloat16() else "float32"
 
 
 def uses_xla(experiment: Experiment) -> bool:
@@ -74,6 +74,20 @@ def _has_gpu() -> bool:
 
         return jax.default_backend() == "gpu"
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _has_bfloat16() -> bool:
+    """Whether all GPUs multiply it: NVIDIA's from compute capability 8.0 (a T4, of 7.5, only makes it from float32)."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found = [
+            tuple(map(int, str(gpu.compute_capability).split("."))) for gpu in jax.devices() if gpu.platform == "gpu"
+        ]
+    else:
+        gpus = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+        found = [details.get("compute_capability", (0, 0)) for details in gpus]
+    return bool(found) and min(found) >= (8, 0)
 
 
 def _model(device: tf.config.PhysicalDevice) -> str:

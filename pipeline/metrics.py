@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -18,6 +21,18 @@ OVERALL = ("accuracy", "balanced_accuracy", "class_recall")
 
 RESAMPLES = 1000
 LOWER_IS_BETTER = ("loss", "mae", "mse", "rmse")
+
+
+def is_better(row: Mapping[str, Any], best: Mapping[str, Any], keep: str) -> bool:
+    """Whether an epoch takes the place of the best so far, both as rows of history.csv. keep: a column, or `last`."""
+    if keep == "last" or math.isnan(best.get(keep, math.nan)):
+        return True
+    return row[keep] < best[keep] if is_lower_better(keep) else row[keep] > best[keep]
+
+
+def kept(rows: Sequence[Mapping[str, Any]], keep: str) -> Mapping[str, Any]:
+    """The epoch, of a stage's rows of history.csv, whose weights training keeps."""
+    return reduce(lambda best, row: row if is_better(row, best, keep) else best, rows)
 
 
 def is_lower_better(metric: str) -> bool:

@@ -161,9 +161,9 @@ class _Mirrored(Devices):
 def _on_tensorflow() -> Devices:
     import tensorflow as tf
 
-    if _started_together() > 1:
+    if started_together() > 1:
         raise RequestError(
-            f"{_started_together()} processes train as one on JAX alone: set KERAS_BACKEND=jax, or leave out --devices"
+            f"{started_together()} processes train as one on JAX alone: set KERAS_BACKEND=jax, or leave out --devices"
         )
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return _Mirrored([device.name for device in found]) if len(found) > 1 else ONE
@@ -227,7 +227,7 @@ class _DataParallel(Devices):
 def _on_jax() -> Devices:
     import jax
 
-    if _started_together() > 1:
+    if started_together() > 1:
         _join()
     return _DataParallel() if jax.device_count() > 1 else ONE
 
@@ -264,7 +264,7 @@ def _give_up(first: str | None) -> None:
     """End the process with a message: JAX ends it too, with a stack trace and no word of where it looked."""
     where = first or "the first node of the Slurm job"
     print(
-        f"facet: the {_started_together()} processes did not meet at {where} within {JOIN_SECONDS} s: is each of them "
+        f"facet: the {started_together()} processes did not meet at {where} within {JOIN_SECONDS} s: is each of them "
         "running, and can that port be reached?",
         file=sys.stderr,
         flush=True,
@@ -275,7 +275,7 @@ def _give_up(first: str | None) -> None:
 _VARIABLES = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
 
 
-def _started_together() -> int:
+def started_together() -> int:
     """How many processes were started to train as one. Raises RequestError for a number that is none."""
     slurm = os.environ.get("SLURM_NTASKS") if "SLURM_STEP_NODELIST" in os.environ else None  # within `srun`
     said = os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES") or slurm or "1"

@@ -62,9 +62,9 @@ def _first_problem(error: pydantic.ValidationError) -> str:
     return f"{field}: {problem['msg']}{extra}"
 
 
-def split_known(experiment: Experiment, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments that set a field which this experiment has, and all others, each option with its values."""
-    known, groups = set(_fields(experiment)), [[]]
+def split_known(value: Fields, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments that set a field which this dataclass has, and all others, each option with its values."""
+    known, groups = set(_fields(value)), [[]]
     for argument in arguments:
         if argument.startswith("--"):
             groups.append([])
@@ -74,7 +74,9 @@ def split_known(experiment: Experiment, arguments: Sequence[str]) -> tuple[list[
     return list(chain(*ours)), list(chain(*others))
 
 
-def override(value: Fields, arguments: Sequence[str], short: Sequence[str] = (), command: str = "train") -> Fields:
+def override(
+    value: Fields, arguments: Sequence[str], short: Sequence[str] = (), command: str = "python -m pipeline train"
+) -> Fields:
     """An experiment, or another dataclass, with fields replaced, as in `--stages.0.optimizer.name sgd`.
 
     Raises RequestError for an option that is no field (and suggests the nearest, one of `short` perhaps), or a value
@@ -90,7 +92,7 @@ def override(value: Fields, arguments: Sequence[str], short: Sequence[str] = (),
         with contextlib.redirect_stderr(said):
             return tyro.cli(
                 tyro.conf.AvoidSubcommands[type(value)],
-                prog=f"python -m pipeline {command}",
+                prog=command,
                 default=value,
                 args=list(arguments),
             )

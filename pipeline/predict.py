@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from pipeline import drawn, interrupts, manifests, runs, sources
 from pipeline.answers import columns
 from pipeline.canvas import UNREADABLE, WHOLE, canvas, checked, cut, fit, reason, whole
 from pipeline.errors import RequestError
-from pipeline.progress import track
+from pipeline.progress import duration, track
 from pipeline.sources import Picture
 
 FACES = ("detect", "whole")
@@ -31,6 +32,7 @@ NO_FACE = "no face was found"
 _CONFIDENCE = 0.9  # from which a detection counts as a face
 _CORES = os.cpu_count() or 1
 _AHEAD = 4 * _CORES  # pictures that are decoded and searched before they are asked for
+_PIXELS = 2**28  # bytes of pictures that are kept to be drawn on; then they are, without waiting for a full batch
 _PLACE = ("path", "frame", "time", *manifests.BOX, *manifests.LANDMARKS, "confidence")
 
 log = logging.getLogger(__name__)
@@ -60,10 +62,16 @@ class Predictor:
         try:
             self.labels = json.loads((folder / "assets.extra" / "labels.json").read_text(encoding="utf-8"))
             self._model = tf.saved_model.load(str(folder))  # kept: its signatures live only as long as it does
+            self._answer = self._model.signatures["serving_default"]
+            self._meanings = self.labels["targets"]
+            size, margin, aligned = (self.labels[name] for name in ("image_size", "margin", "aligned"))
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise RequestError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
-        self._answer = self._model.signatures["serving_default"]
-        self._make_functions(self.labels["image_size"], self.labels["margin"], self.labels["aligned"])
+        except (KeyError, TypeError) as error:
+            raise RequestError(
+                f"{folder} is no export of a run: its labels.json or its signatures lack {error}"
+            ) from None
+        self._make_functions(size, margin, aligned)
 
     def __call__(self, pictures: Iterable[Any], faces: str = "detect", every: int = 1) -> pd.DataFrame:
         """One row a face: path, frame and time (of videos), box, landmarks and detection score, `<target>_predicted`,
@@ -83,12 +91,14 @@ class Predictor:
         searched for faces ahead, on all cores, while the faces of those before go through the network in batches."""
         if faces not in FACES:
             raise RequestError(f"faces {faces!r}: expected {' or '.join(FACES)}")
-        look, together = (self._look_for_faces, 1) if faces == "detect" else (self._look_at_whole, BATCH)
+        look = self._look_for_faces if faces == "detect" else self._look_at_whole
+        together = BATCH if faces == "whole" and not keep_pixels else 1
         some = _batched(sources.pictures(pictures, every), together)
         waiting: list[Looked] = []
-        for looked in _in_order(lambda pictures: look(pictures, keep_pixels), some, _AHEAD // together + 1):
+        for looked in _in_order(lambda pictures: look(pictures, keep_pixels), some, -(-_AHEAD // together) + 1):
             waiting += looked
-            if max(len(waiting), sum(len(one.canvases) for one in waiting)) >= BATCH:
+            kept = sum(one.pixels.nbytes for one in waiting if one.pixels is not None)
+            if max(len(waiting), sum(len(one.canvases) for one in waiting)) >= BATCH or kept >= _PIXELS:
                 yield waiting, self._answered(waiting)
                 waiting = []
         if waiting:
@@ -106,7 +116,7 @@ class Predictor:
         """What the model says of some canvases, a row each."""
         parts = [np.stack(canvases[i : i + BATCH]) for i in range(0, len(canvases), BATCH)]
         said = [self._answer(images=tf.constant(part)) for part in parts]
-        meanings = self.labels["targets"].items()
+        meanings = self._meanings.items()
         return pd.concat(
             [columns(name, meaning, np.concatenate([part[name] for part in said])) for name, meaning in meanings],
             axis=1,
@@ -118,7 +128,7 @@ class Predictor:
         return rows.reindex(columns=[*_PLACE, *self._columns_of_none(), "reason"])
 
     def _columns_of_none(self) -> list[str]:
-        meanings = self.labels["targets"]
+        meanings = self._meanings
         shapes = {name: (0, len(what["classes"])) if "classes" in what else 0 for name, what in meanings.items()}
         return [column for name, what in meanings.items() for column in columns(name, what, np.zeros(shapes[name]))]
 
@@ -256,7 +266,8 @@ def predict(
 
     Interrupted (a camera has no end), it keeps what it has.
     """
-    predictor, names, tables = Predictor(model), sources.expand(inputs), []
+    names = sources.expand(inputs)
+    predictor, tables, looked_at, began = Predictor(model), [], 0, time.perf_counter()
     followed = predictor.follow(names, faces, every, keep_pixels=draw is not None)
     with drawn.Drawings(draw, predictor.labels["targets"], every) as drawings:
         try:
@@ -264,6 +275,7 @@ def predict(
             with interrupts.deferred() as heed:
                 for looked, rows in track(followed, "predicting", total, lambda batch: len(batch[0])):
                     tables.append(rows)
+                    looked_at += len(looked)
                     for one, faces_of_it in _one_by_one(looked, rows):
                         drawings.add(one.picture, one.pixels, faces_of_it)
                     heed()
@@ -271,33 +283,10 @@ def predict(
             if not tables:
                 raise
             log.warning("interrupted: what was answered so far is written")
-    table = predictor.complete(tables)
-    save(table, out)
+    table, took = predictor.complete(tables), time.perf_counter() - began
+    runs.write_table(out, table)
+    log.info(f"{looked_at} pictures in {duration(took)}, {looked_at / took:.1f} a second")
     return table
-
-
-def check_out(path: Path) -> Path:
-    """The path, if answers can be written there. Raises RequestError for another ending, or a folder."""
-    if path.suffix not in _WRITERS or path.is_dir():
-        raise RequestError(f"--out {path}: expected a file whose name ends in {', '.join(_WRITERS)}")
-    return path
-
-
-def save(table: pd.DataFrame, path: Path) -> None:
-    """Write answers in the format of the path's ending."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"--out {path} cannot be written: {error.strerror}") from error
-    with runs.written(check_out(path)) as temporary:
-        _WRITERS[path.suffix](table, temporary)
-
-
-_WRITERS = {
-    ".csv": lambda table, path: table.to_csv(path, index=False),
-    ".jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
-    ".parquet": lambda table, path: table.to_parquet(path, index=False),
-}
 
 
 def _saved_model(path: Path) -> Path:

@@ -11,7 +11,7 @@ from pipeline.datasets import sample
 
 PROTOCOLS = ("report", "honest")
 QUICK_ROWS, QUICK_EPOCHS, QUICK_BATCH = 400, 2, 32
-_QUICK_NETWORKS = {"regnety_128gf": "regnety_016", "resnet152_v15": "resnet18"}
+QUICK_NETWORKS = {"regnety_128gf": "regnety_016", "resnet152_v15": "resnet18"}
 _QUICK_SIZES = {"hassner": 48, "shared_trunk": 64, "swinv2_tiny": 64}  # pixels; 32 for all others
 
 
@@ -40,7 +40,7 @@ def quick(experiment: Experiment) -> Experiment:
     nothing of the report.
     """
     model = experiment.model
-    name = _QUICK_NETWORKS.get(model.name, model.name)
+    name = QUICK_NETWORKS.get(model.name, model.name)
     model = replace(model, name=name, weights="none", image_size=_QUICK_SIZES.get(name, 32))
     standing_in = iter(sample.ATTRIBUTES)
     wanted = tuple(_on_sample(target, standing_in) for target in experiment.targets)

@@ -84,7 +84,8 @@ def repeat(experiments: Mapping[str, Experiment], what: str, runs_folder: str | 
         log.info(f"{label} ({number} of {len(experiments)})")
         done[label] = carry_out(experiment, runs_folder, devices)
     experiment = next(iter(experiments.values()))
-    folder = Path(runs_folder) / f"{_base_name(experiment.name)}-{what}"
+    name = _base_name(experiment.name) if len(experiments) > 1 else experiment.name  # one fold is no sum of all
+    folder = Path(runs_folder) / f"{name}-{what}"
     folder.mkdir(parents=True, exist_ok=True)
     judged = results_name(runs.judged_split(datasets.resolve(experiment)))
     found = {label: json.loads(run.file(judged).read_text(encoding="utf-8")) for label, run in done.items()}

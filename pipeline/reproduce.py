@@ -23,8 +23,11 @@ from pipeline.writeup import Case
 
 log = logging.getLogger(__name__)
 
-QUICK = "Drawn faces in small (--quick): it shows that everything runs, and says nothing of the report."
-_FAILURES = (RequestError, WorkError, ConnectionError)
+QUICK = (
+    "Drawn faces in small (--quick): it shows that everything runs, and says nothing of the report. "
+    + ", ".join(f"{small} stands in for {large}" for large, small in protocols.QUICK_NETWORKS.items())
+    + "."
+)
 
 
 def reports() -> list[str]:
@@ -51,6 +54,8 @@ def reproduce(
     """
     if report not in ("all", *reports()):
         raise unknown("report", report, ["all", *reports()])
+    _check_names("dataset", roots, catalog.names("datasets"))
+    _check_names("network", weights, catalog.names("models"))
     wanted = reports() if report == "all" else [report]
     planned = {name: plan(name, quick, roots, weights) for name in wanted}
     _announce([case for cases in planned.values() for case in cases], runs_folder)
@@ -65,6 +70,12 @@ def reproduce(
         first, why = next(iter(failed.items()))
         raise WorkError(f"{len(failed)} runs failed, {first.name} first: {why}; the tables in {folder} have the rest")
     return folder if report == "all" else place
+
+
+def _check_names(what: str, given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise unknown(what, name, known)
 
 
 # -- what there is to run ----------------------------------------------------------------------------------------------
@@ -189,9 +200,9 @@ def _run_missing(cases: Sequence[Case], runs_folder: str | Path, failed: dict[Ex
         fresh = True
         try:
             carry_out(experiment, runs_folder, others=others)
-        except _FAILURES as error:
-            failed[experiment] = str(error)
-            log.warning(f"{experiment.name} failed: {error}")
+        except Exception as error:  # whatever it is, memory that is full among it, the other runs are wanted
+            failed[experiment] = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+            log.warning(f"{experiment.name} failed: {failed[experiment]}")
     return fresh
 
 

@@ -157,6 +157,33 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False)
 
 
+_TABLES = {
+    ".csv": lambda table, path: table.to_csv(path, index=False),
+    ".jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    ".parquet": lambda table, path: table.to_parquet(path, index=False),
+}
+
+
+def check_table(path: Path) -> Path:
+    """The path of a user's choice, if a table can be written there; its folder is made.
+
+    Raises RequestError for another ending, a folder, or a place that cannot be written.
+    """
+    if path.suffix not in _TABLES or path.is_dir():
+        raise RequestError(f"--out {path}: expected a file whose name ends in {', '.join(_TABLES)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out {path} cannot be written: {error.strerror}") from error
+    return path
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table in the format of the path's ending (`check_table`)."""
+    with written(check_table(path)) as temporary:
+        _TABLES[path.suffix](table, temporary)
+
+
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as PNG, whole or not at all, and let go of it."""
     import matplotlib.pyplot as plt

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,10 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline import drawn
+from pipeline.errors import RequestError
 from pipeline.predict import Predictor
+
+log = logging.getLogger(__name__)
 
 MOST_BYTES = 20 * 2**20  # of one picture
 MOST_PICTURES = 16  # of one request
@@ -27,8 +32,18 @@ _NOTE = "Apparent age and gender are guesses of a network. They are no ground fo
 
 
 def serve(model: str | Path, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve a run or a SavedModel until it is interrupted. host: loopback, unless the caller says otherwise."""
-    uvicorn.run(application(model), host=host, port=port, log_level="warning")
+    """Serve a run or a SavedModel until it is interrupted. host: loopback, unless the caller says otherwise.
+
+    Raises RequestError for what is no model, or an address that cannot be listened on.
+    """
+    page = application(model)
+    try:
+        listening = socket.create_server((host, port), reuse_port=False)
+    except (OSError, OverflowError) as error:
+        raise RequestError(f"cannot listen on {host} port {port}: {error}; --port and --host name another") from error
+    with listening:
+        log.info(f"http://{host}:{port} (the API: /docs); Ctrl-C ends it")
+        uvicorn.Server(uvicorn.Config(page, log_level="warning")).run(sockets=[listening])
 
 
 def application(model: str | Path) -> ASGIApp:

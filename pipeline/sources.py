@@ -47,10 +47,11 @@ def expand(inputs: Iterable[str]) -> list[str]:
 
     Raises RequestError for what is not there, or where there is nothing at all.
     """
-    found: list[str] = []
+    found, inputs = [], list(inputs)
     for given in inputs:
         if given == LIST:
-            found += expand(line.strip() for line in sys.stdin if line.strip())
+            listed = [line.strip() for line in sys.stdin if line.strip()]
+            found += expand(listed) if listed else []
         elif given.startswith(CAMERA) or Path(given).is_file():
             found.append(given)
         elif Path(given).is_dir():

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 
+from pipeline.errors import RequestError
+
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without its start-up notes, which its C++ writes before it can be told not to."""
+    """Import TensorFlow without its start-up notes, which its C++ writes before it can be told not to.
+
+    Raises RequestError where Keras is to run on a JAX that is not there.
+    """
+    if os.environ.get("KERAS_BACKEND") == "jax" and importlib.util.find_spec("jax") is None:
+        raise RequestError(
+            "KERAS_BACKEND=jax: JAX is not installed; `.venv/bin/pip install jax` (on a GPU: jax[cuda12])"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     screen = os.dup(2)
     with tempfile.TemporaryFile() as notes:

@@ -15,8 +15,6 @@ from pipeline.runs import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES = ("wandb", "tensorboard")
-
 
 class Tracker:
     """Follows nothing. `begin` comes first, `epoch` after each row of history.csv, `end` when figures are drawn."""

@@ -87,6 +87,8 @@ def _train(
         log.warning("there are no test rows: the run cannot be judged on rows that chose nothing")
     progress = checkpoints.read(resume) if resume else Progress()
     run, network = resume, None
+    if resume:
+        _check_done_stages(experiment, resume, progress)
     if resume and devices.leads:
         runs.reopen(resume, experiment)
         tracker.begin(resume)
@@ -111,6 +113,14 @@ def _train(
             log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
         raise
     return run
+
+
+def _check_done_stages(experiment: Experiment, resume: Run, progress: Progress) -> None:
+    """A stage that others followed does not go on: they started from its weights."""
+    for before, now in zip(resume.experiment.stages[: progress.stage], experiment.stages, strict=False):
+        if now.epochs != before.epochs:
+            at_work = experiment.stages[progress.stage].name
+            raise RequestError(f"stage {now.name} is done; more epochs can be given to {at_work}, which followed it")
 
 
 def _begun(experiment: Experiment, runs_folder: str | Path, tracker: Tracker, devices: Devices) -> Run:
@@ -163,7 +173,8 @@ class StageRun:
         self.trainer = Trainer(self.learner, experiment.targets, self.augment.fill)
         optimizer = make_optimizer(stage.optimizer, self.steps * stage.epochs, self.steps)
         self.trainer.compile(optimizer, jit_compile=machine.uses_xla(experiment), steps_per_execution=self._at_once())
-        optimizer.build(self.trainer.trainable_variables)  # a step that makes its variables would be traced twice
+        # A step that makes its variables would be traced twice. With float16 a loss scale is wrapped about it.
+        self.trainer.optimizer.build(self.trainer.trainable_variables)
         if devices.count == 1:
             # There is nothing to add up, and of a step that adds up TensorFlow keeps the graph until the process ends.
             optimizer._all_reduce_sum_gradients = list
@@ -183,7 +194,7 @@ class StageRun:
             self._restore()
         while progress.epoch < self.stage.epochs and not (patience and progress.waited >= patience):
             row = self._epoch(progress.epoch, heed)
-            better = _is_better(row, progress.best, keep)
+            better = progress.best is None or metrics.is_better(row, progress.best, keep)
             progress.epoch += 1
             progress.history.append(row)
             progress.weights = self.network.get_weights()
@@ -231,6 +242,9 @@ class StageRun:
         if stage.views and not frozen:
             raise RequestError(f"stage {stage.name}: views are for a frozen trunk, but it trains {stage.train}")
         several = len({target.view for target in self.experiment.targets}) > 1
+        if stage.views and (several or stage.augment_val):
+            why = "validation pictures are augmented" if stage.augment_val else "one target sees colour, another grey"
+            raise RequestError(f"stage {stage.name}: there are no views to keep where {why}")
         if not frozen or several or stage.augment_val or (self.augment != Augment() and not stage.views):
             return
         trunk, learner = features.split(self.network, model.name)
@@ -367,14 +381,6 @@ class StageRun:
             f"{self.stage.name} {row['epoch']}/{self.stage.epochs}  {note['images_per_second']:.0f} images/s  "
             f"{duration(left)} left  {_shown(row, ['loss', 'val_loss', *followed])}"
         )
-
-
-def _is_better(row: Row, best: Row | None, keep: str) -> bool:
-    if best is None or keep == "last" or math.isnan(best[keep]):
-        return True
-    if metrics.is_lower_better(keep):
-        return row[keep] < best[keep]
-    return row[keep] > best[keep]
 
 
 def _line(row: Row) -> str:

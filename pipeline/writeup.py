@@ -122,11 +122,8 @@ def _last_stage(run: Run) -> pd.DataFrame:
 
 def _kept_epoch(run: Run) -> dict[str, float]:
     """The row of history.csv whose weights were kept."""
-    rows, keep = _last_stage(run), run.experiment.stages[-1].keep
-    if keep == "last" or keep not in rows or rows[keep].isna().all():
-        return rows.iloc[-1].dropna().to_dict()
-    place = rows[keep].idxmin() if metrics.is_lower_better(keep) else rows[keep].idxmax()
-    return rows.loc[place].dropna().to_dict()
+    row = metrics.kept(_last_stage(run).to_dict("records"), run.experiment.stages[-1].keep)
+    return {name: value for name, value in row.items() if value == value}  # columns of other stages are unknown
 
 
 # -- a table -----------------------------------------------------------------------------------------------------------
@@ -135,11 +132,18 @@ def _kept_epoch(run: Run) -> dict[str, float]:
 def _told(cases: Sequence[Case], found: Found) -> Told:
     table = cases[0].table
     ours = {case.row.label: run for case in cases if case.ours and (run := _finished(case.ours, found))}
-    honest = {case.row.label: [run for e in case.honest if (run := _finished(e, found))] for case in cases}
+    done = {case.row.label: [run for e in case.honest if (run := _finished(e, found))] for case in cases}
+    partly = [case for case in cases if 0 < len(done[case.row.label]) < len(case.honest)]
+    honest = done | {case.row.label: [] for case in partly}
     rows = [_row(case, ours.get(case.row.label), honest[case.row.label]) for case in cases]
     folds = max((len(case.honest) for case in cases), default=1)
     notes = [table.note] if table.note else []
     notes += [f"honest: mean ± standard deviation over {folds} folds."] if folds > 1 else []
+    notes += [
+        f"{case.row.label}, honest: {len(done[case.row.label])} of {len(case.honest)} folds are done; without the "
+        "others there is no figure."
+        for case in partly
+    ]
     notes += [f"{case.row.label}: not run. {case.why_not}" for case in cases if case.why_not]
     first = {label: found_runs[0] for label, found_runs in honest.items() if found_runs}
     return Told(table, pd.DataFrame(rows), tuple(notes), ours, first)

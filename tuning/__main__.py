@@ -52,7 +52,7 @@ def _search(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     given = {name: getattr(chosen, name) for name in ("algorithm", "objective", "experiment") if getattr(chosen, name)}
     space = replace(load_space(chosen.space), **given)
     starts = {name: quick(one) if chosen.quick else one for name, one in starting_points(space).items()}
-    starts = {name: configure(one, chosen, rest, OPTIONS, "SEARCH") for name, one in starts.items()}
+    starts = {name: configure(one, chosen, rest, OPTIONS, "python -m tuning SEARCH") for name, one in starts.items()}
     with Trainer() as trainer:  # its process gets ready while this one does
         import_tensorflow()
         return _searched(chosen, space, starts, trainer)

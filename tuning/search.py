@@ -122,6 +122,11 @@ def found(request: Request, plan: Plan) -> Folder | None:
         return next((one for one in same if not one.finished), None)
     folder = Folder(request.resume)
     other = record.differences(folder.plan.identity, plan.identity)
+    if other == ["budget"]:
+        raise RequestError(
+            f"{folder.path} goes on with its own budget alone: Hyperband's brackets are cut to it; for a larger one "
+            "leave --resume out to search anew"
+        )
     if other:
         raise RequestError(
             f"{folder.path} holds another search: its {', '.join(other)} differ{'s' * (len(other) == 1)} from what is "

@@ -7,17 +7,16 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from pipeline import runs
-from pipeline.config import Experiment, Stage
+from pipeline import metrics, runs
+from pipeline.config import Experiment
 from pipeline.errors import RequestError
-from pipeline.metrics import is_lower_better
 from tuning.record import Folder, Outcome, Plan
 from tuning.space import Space, change, load_space, sampled
 from tuning.supervision import FailedError, StoppedError, Trainer
@@ -25,7 +24,6 @@ from tuning.supervision import FailedError, StoppedError, Trainer
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.3  # between two questions while trials of others must end first
-Row = dict[str, Any]  # of history.csv
 
 
 def work(oracle: Any, name: str, folder: Folder, trainer: Trainer, told: Callable[[], None] = lambda: None) -> None:
@@ -71,9 +69,10 @@ def _trained(
     job = {"do": "train", "experiment": asdict(experiment), "runs": str(folder.path / "trials")}
     job |= {"resume": resumed and str(resumed), "track": plan.track, "group": folder.path.name}
     done = trainer.done(job | {"log": str(folder.trial(trial_id) / "log.txt")}, folder.until, told)
-    row = kept_row(done["history"], experiment.stages[-1])
+    last = experiment.stages[-1]
+    row = metrics.kept([row for row in done["history"] if row["stage"] == last.name], last.keep)
     value = row.get(plan.objective)
-    if value is None or not math.isfinite(value):
+    if not isinstance(value, float) or not math.isfinite(value):
         raise FailedError(f"{plan.objective} is {value}, which is no number to compare")
     path = str(Path(done["run"]).relative_to(folder.path))
     return Outcome("done", value=value, row=row, epochs=len(done["history"]), run=path)
@@ -105,14 +104,6 @@ def _begun(folder: Folder, trial_id: str) -> Path | None:
 def _run(folder: Folder, trial_id: str) -> Path | None:
     found = sorted(folder.trial(trial_id).glob("[0-9]*/experiment.json"))
     return found[-1].parent if found else None
-
-
-def kept_row(history: Sequence[Row], stage: Stage) -> Row:
-    """The row of the epoch that a stage keeps: its model is the trial's."""
-    rows = [row for row in history if row["stage"] == stage.name]
-    if stage.keep == "last" or not math.isfinite(rows[-1].get(stage.keep, math.nan)):
-        return rows[-1]
-    return (min if is_lower_better(stage.keep) else max)(rows, key=lambda row: row[stage.keep])
 
 
 def _report(oracle: Any, plan: Plan, trial: Trial, outcome: Outcome) -> None:

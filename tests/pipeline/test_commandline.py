@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.errors import RequestError
+from pipeline.startup import import_tensorflow
 from tests.conftest import write_picture
 
 LIGHT = [
@@ -19,6 +21,7 @@ LIGHT = [
     ["train", "mobilenetv2", "--batch-sise", "3"],
     ["train", "mobilenetv2", "--dataset", "fairfase"],
     ["train", "mobilenetv2", "--stages.0.epochs", "none"],
+    ["predict", "run", "face.jpg", "--out", "answers.txt"],
 ]
 
 
@@ -58,9 +61,16 @@ def test_a_bar_is_for_a_terminal_whatever_a_notebook_says_of_colours() -> None:
         ("train mobilenetv2 --image-size 0", "image_size must be"),
         ("train mobilenetv2 --model.name nosuch", "unknown model 'nosuch'"),
         ("train nowhere.json", "nowhere.json"),
+        ("train cz4042/finetuned --root celeba=nowhere --root adience=nowhere", "nowhere is no folder"),
+        ("train cz4042/finetuned --root celebs=nowhere", "no stage 'celebs'; there are: pretrain, finetune, celeba"),
         ("evaluate runs/none", "no run runs/none"),
+        ("reproduce cm50265 --root utkfase=x", "did you mean 'utkface'"),
+        ("reproduce cm50265 --weights resnet5=x", "did you mean 'resnet50'"),
+        ("predict runs/none nothing.jpg --out answers.txt", "expected a file whose name ends in .csv"),
+        ("predict runs/none nothing.jpg --draw pyproject.toml", "--draw pyproject.toml: expected a folder"),
         ("export runs/none", "no run runs/none"),
-        ("predict runs/none nothing.jpg", "runs/none"),
+        ("predict runs/none nothing.jpg", "nothing.jpg"),
+        ("predict runs/none pyproject.toml", "runs/none"),
         ("list planets", "planets"),
         ("fly", "fly"),
         ("", "COMMAND"),
@@ -108,6 +118,23 @@ def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
 def test_targets_that_another_dataset_cannot_teach_are_left_out(tmp_path: Path) -> None:
     experiment = configured(f"train shared_trunk --dataset fairface --root {tmp_path}")
     assert [target.name for target in experiment.targets] == ["gender"]
+
+
+def test_another_dataset_is_not_limited_as_the_experiments_own_was(tmp_path: Path) -> None:
+    from pipeline.__main__ import _parser
+    from pipeline.commandline import with_short_options
+    from tuning.spaces.default import EXPERIMENT
+
+    chosen = _parser().parse_args(["train", "x", "--dataset", "fairface", "--root", str(tmp_path)])
+    data = with_short_options(EXPERIMENT, chosen).stages[0].data
+    assert (data.name, data.root, data.limit) == ("fairface", str(tmp_path), None)
+
+
+def test_keras_on_a_jax_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RequestError, match="pip install jax"):
+        import_tensorflow()
 
 
 def test_a_picture_too_small_for_the_network_is_named(faces_csv: Path, capsys: pytest.CaptureFixture) -> None:

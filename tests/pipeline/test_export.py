@@ -243,6 +243,17 @@ def test_the_card_of_a_run_that_was_not_judged_says_so_until_it_is(run, tmp_path
     assert "| gender | accuracy |" in (copy.path / "MODEL_CARD.md").read_text()
 
 
+def test_a_file_that_was_converted_before_the_run_was_trained_on_keeps_its_card(exported: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(exported.path, tmp_path / "run")))
+    for place in ("MODEL_CARD.md", "onnx/MODEL_CARD.md", "litert/MODEL_CARD.md"):
+        (copy.path / place).write_text("as it was")
+    now = copy.model.stat().st_mtime
+    os.utime(copy.path / "onnx" / "MODEL_CARD.md", (now - 9, now - 9))
+    evaluate(copy)
+    kept = [place.parent.name for place in copy.path.rglob("MODEL_CARD.md") if place.read_text() == "as it was"]
+    assert kept == ["onnx"]
+
+
 def test_the_card_says_why_it_knows_no_groups(run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
     text = (copy.path / "experiment.json").read_text()

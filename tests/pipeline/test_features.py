@@ -117,6 +117,13 @@ def test_views_without_a_frozen_trunk_are_refused(frozen: Experiment, tmp_path: 
         train(with_stage(frozen, train="all", augment=Augment(flip=0.5), views=2), tmp_path / "runs")
 
 
+def test_views_that_cannot_be_kept_are_refused(frozen: Experiment, tmp_path: Path) -> None:
+    age, gender = frozen.targets
+    one_is_grey = replace(frozen, targets=(age, replace(gender, view="grey")))
+    with pytest.raises(RequestError, match="no views to keep where one target sees colour"):
+        train(with_stage(one_is_grey, augment=Augment(flip=0.5), views=2), tmp_path / "runs")
+
+
 def test_views_without_augmentation_are_refused(frozen: Experiment) -> None:
     with pytest.raises(ValueError, match="views must be"):
         with_stage(frozen, views=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -63,6 +65,21 @@ def test_names_are_those_that_are_announced() -> None:
     assert tuple(metrics.binary(np.array([0, 1]), np.array([0.1, 0.9]))) == metrics.BINARY
     assert tuple(metrics.classes(np.array([0, 1]), np.array([0, 1]), 2, ordered=False)) == metrics.CLASSES
     assert tuple(metrics.classes(np.array([0, 1]), np.array([0, 1]), 2, ordered=True)) == metrics.ORDERED_CLASSES
+
+
+@pytest.mark.parametrize(
+    ("values", "keep", "kept"),
+    [
+        ([3.0, 1.0, 2.0], "val_loss", 1),
+        ([0.3, 0.9, 0.9], "val_gender_accuracy", 1),
+        ([3.0, 1.0, 2.0], "last", 2),
+        ([math.nan, 1.0, math.nan], "val_loss", 1),
+        ([math.nan, math.nan], "val_loss", 1),
+    ],
+)
+def test_the_kept_epoch_is_the_first_of_the_best(values: list[float], keep: str, kept: int) -> None:
+    rows = [{"epoch": number, keep: value} for number, value in enumerate(values)]
+    assert metrics.kept(rows, keep)["epoch"] == kept
 
 
 def test_undefined_metrics_are_nan_not_errors() -> None:

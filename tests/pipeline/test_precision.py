@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from pipeline.config import Binary, Model, Optimizer, Regression
+from pipeline import machine
+from pipeline.config import Binary, Experiment, Model, Optimizer, Regression
 from pipeline.network import build_network
 from pipeline.objective import Trainer
 from pipeline.schedules import make_optimizer
@@ -62,3 +65,13 @@ def test_float16_scales_the_loss_and_unscales_its_gradients(policy: str, monkeyp
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"], indirect=True)
 def test_other_precisions_have_the_range_and_need_no_scale(policy: str) -> None:
     assert not isinstance(compiled().optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+@pytest.mark.parametrize(("capability", "said"), [((7, 5), "float32"), ((8, 0), "mixed_bfloat16"), (None, "float32")])
+def test_auto_is_bfloat16_where_the_gpu_has_it(
+    capability: tuple[int, int] | None, said: str, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU"] * (capability is not None))
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    assert machine.precision(replace(tiny, precision="auto")) == said

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +109,28 @@ def test_two_faces_are_two_rows_and_none_is_one_row_with_the_reason(predictor: P
     assert np.isnan(table["age_predicted"][2])
 
 
+def test_forty_faces_in_a_picture_are_forty_rows(predictor: Predictor, photograph: Path) -> None:
+    with Image.open(photograph) as picture:
+        head = picture.convert("RGB").crop((130, 0, 390, 330)).resize((130, 165))
+    crowd = Image.new("RGB", (8 * 130, 5 * 165))
+    for number in range(40):
+        crowd.paste(head, (number % 8 * 130, number // 8 * 165))
+    table = predictor([crowd])
+    assert len(table) == 40
+    assert table["age_predicted"].notna().all()
+
+
+@pytest.mark.parametrize("lacks", ["image_size", "targets"])
+def test_an_export_whose_labels_lack_something_is_refused(lacks: str, run: Run, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run.saved_model, tmp_path / "saved_model"))
+    labels = copy / "assets.extra" / "labels.json"
+    said = json.loads(labels.read_text())
+    del said[lacks]
+    labels.write_text(json.dumps(said))
+    with pytest.raises(RequestError, match=f"no export of a run: .* '{lacks}'"):
+        Predictor(copy)
+
+
 def test_a_broken_picture_among_others_gets_its_reason(
     predictor: Predictor, drawn_faces: list[str], tmp_path: Path
 ) -> None:
@@ -136,6 +160,21 @@ def test_a_damaged_video_is_a_row_with_the_reason(predictor: Predictor, tmp_path
     assert predictor([tmp_path / "cut.mp4"])["reason"].tolist() == ["not a readable video"]
 
 
+def test_a_video_that_was_cut_short_is_answered_as_far_as_it_goes(
+    predictor: Predictor, drawn_faces: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "cut.avi"  # of an MP4 the index, which stands at its end, would be gone
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (128, 128))
+    for face in drawn_faces[:12]:
+        writer.write(cv2.imread(face))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    table = predictor([path], faces="whole")
+    assert 0 < len(table) < 12
+    assert (table["reason"] == "").all()
+    assert "cut short" in caplog.text
+
+
 def test_a_camera_that_is_not_there_is_refused(predictor: Predictor) -> None:
     with pytest.raises(RequestError, match="no camera:93"):
         predictor(["camera:93"])
@@ -151,6 +190,12 @@ def test_folders_patterns_and_lists_name_pictures(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/b.jpg\n\n"))
     found = sources.expand([str(tmp_path), f"{tmp_path}/*.png", "-"])
     assert [Path(path).name for path in found] == ["a.png", "b.jpg", "c.mp4", "a.png", "b.jpg"]
+
+
+def test_an_empty_list_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(RequestError, match="no videos in -"):
+        sources.expand(["-"])
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
@@ -179,6 +224,13 @@ def test_a_box_and_its_text_are_drawn_at_any_size(size: int, place: tuple[float,
     assert (np.abs(shown.astype(int) - drawn.COLOUR).max(axis=2) < 10).mean() > 0.003
     assert ink > 100  # letters, and not only the plate
     assert (grey == 90).all()
+
+
+def test_pictures_that_are_drawn_on_are_not_heaped_up(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "_PIXELS", 3 * smooth_picture(0).nbytes)
+    given = [smooth_picture(number) for number in range(10)]
+    batches = [len(looked) for looked, _ in predictor.follow(given, "whole", keep_pixels=True)]
+    assert batches == [3, 3, 3, 1]
 
 
 def test_pictures_of_the_same_name_are_drawn_into_two_files(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pipeline import datasets, loading, repeats, reproduce, runs, train, writeup
 from pipeline.__main__ import main
 from pipeline.config import Binary, Data, Experiment, Optimizer, Schedule
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, WorkError
 from pipeline.schedules import plateau_rate
 from pipeline.tables import Column, Row, Table
 from tests.conftest import with_stage
@@ -174,6 +174,41 @@ def test_a_table_has_what_was_reported_ours_and_honest(run, tiny: Experiment, tm
     assert "in small" in text and "gone: not run. no dataset x" in text
     assert (tmp_path / "figures/results-curves.png").is_file()
     assert "figures/results-comparison.png" in (tmp_path / "index.html").read_text()
+
+
+def test_folds_that_are_not_all_done_give_no_mean(run, tiny: Experiment) -> None:
+    folds = tuple(loading.settle(replace(tiny, name=f"fold{number}")) for number in range(3))
+    case = writeup.Case(TABLE, TABLE.rows[0], loading.settle(tiny), folds)
+    (told,) = writeup.tell("tiny", [case], lambda experiment: None if experiment == folds[2] else run, "").tables
+    assert told.frame["MAE: honest"].tolist() == [""]
+    assert any("2 of 3 folds are done" in note for note in told.notes)
+
+
+def test_one_fold_is_not_written_in_the_place_of_all(
+    adience: Data, tiny: Experiment, run, monkeypatch, tmp_path
+) -> None:
+    experiment = with_stage(replace(tiny, targets=(Binary("gender"),)), data=adience)
+    monkeypatch.setattr(repeats, "carry_out", lambda *_: run)
+    folders = {repeats.repeat(repeats.over_folds(experiment, which), "folds", tmp_path).name for which in ("all", "3")}
+    assert folders == {"tiny-folds", "tiny-fold3-folds"}
+
+
+def test_quick_tables_name_the_networks_that_stand_in() -> None:
+    assert "regnety_016 stands in for regnety_128gf" in reproduce.QUICK
+
+
+def test_a_run_that_fails_whatever_the_reason_leaves_the_others(tmp_path: Path, monkeypatch, caplog) -> None:
+    tried = []
+
+    def carried_out(experiment: Experiment, *_: object, **__: object) -> None:
+        tried.append(experiment.name)
+        raise MemoryError
+
+    monkeypatch.setattr(repeats, "carry_out", carried_out)
+    with pytest.raises(WorkError, match="MemoryError"):
+        reproduce.reproduce("cm50265", quick=True, runs_folder=tmp_path)
+    assert len(tried) > 1
+    assert (tmp_path / "reproduce" / "cm50265-quick" / "index.html").is_file()
 
 
 def test_a_figure_of_the_kept_epoch_is_that_epochs(run) -> None:

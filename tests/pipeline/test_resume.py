@@ -161,6 +161,23 @@ def test_a_resumed_run_keeps_its_configuration(
     assert said in capsys.readouterr().err
 
 
+def test_a_stage_that_another_followed_is_done(uninterrupted: Run, capsys: pytest.CaptureFixture) -> None:
+    before = (uninterrupted.path / "experiment.json").read_bytes()
+    assert main(["train", "--resume", str(uninterrupted.path), "--epochs", "pretrain=9"]) == 2
+    assert "stage pretrain is done" in capsys.readouterr().err
+    assert (uninterrupted.path / "experiment.json").read_bytes() == before
+
+
+def test_a_run_in_float16_goes_on(tiny: Experiment, tmp_path: Path) -> None:
+    experiment = replace(with_stage(tiny, epochs=1), precision="mixed_float16")
+    try:
+        run = train(experiment, tmp_path)
+        again = train(with_stage(run.experiment, epochs=2), resume=run)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert len(again.history) == 2
+
+
 def test_a_damaged_checkpoint_is_named(run: Run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
     (copy.path / checkpoints.FILE).write_bytes(b"damaged")

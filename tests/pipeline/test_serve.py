@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import socket
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline import Predictor, serve
+from pipeline.errors import RequestError
 from pipeline.runs import Run
 
 
@@ -77,6 +79,12 @@ def test_too_many_pictures_are_refused(client: TestClient, face: Path) -> None:
 def test_the_page_and_the_description_of_the_api_are_there(client: TestClient) -> None:
     assert "Facet" in client.get("/").text
     assert "/api/predict" in client.get("/openapi.json").json()["paths"]
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("192.0.2.1", 7860), ("127.0.0.1", None)])
+def test_an_address_that_cannot_be_listened_on_is_refused(host: str, port: int | None, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RequestError, match=f"cannot listen on {host}"):
+        serve.serve(run.path, host, port or taken.getsockname()[1])
 
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:

@@ -51,6 +51,13 @@ def test_hyperband_promotes_the_best_and_goes_on_with_their_runs(space, searched
     assert table["epochs"].max() == 9
 
 
+def test_hyperbands_budget_cannot_grow(space, searched, capsys) -> None:
+    path = space("hyperband", range(1, 40), [0.01, 0.02], epochs=9)
+    folder = searched(path, "--trials", "20")
+    assert main([str(path), "--resume", str(folder.path), "--trials", "30"]) == 2
+    assert "brackets are cut to it" in capsys.readouterr().err
+
+
 def test_a_setting_may_depend_on_another(trained: Path, searched, tmp_path: Path) -> None:
     path = tmp_path / "depending.py"
     path.write_text(
