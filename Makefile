@@ -55,7 +55,7 @@ reproduce: $(READY)  ## REPORT=cz4042 (or all) [ARGS="--quick --root adience=DIR
 tune: $(READY)  ## [SEARCH=default DATASET= DATA_ROOT= WEIGHTS= EPOCHS=] [ARGS="--minutes 10"]
 	$(BIN)python -m tuning $(or $(SEARCH),default) $(TRAIN_OPTIONS) $(ARGS)
 
-test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow" for those
+test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow --dist worksteal" for those
 	$(BIN)python -m pytest $(ARGS)
 
 bench: $(READY)-tests  ## speed beside the alternatives; ARGS="--quick --only loading"
