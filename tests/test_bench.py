@@ -69,6 +69,7 @@ def test_names_of_rows_differ(tmp_path: Path) -> None:
         assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 def test_one_row_runs_from_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     printed = bench("--quick", "--only", "list", "models", "--out", str(out))

@@ -197,6 +197,7 @@ def test_quick_tables_name_the_networks_that_stand_in() -> None:
     assert "regnety_016 stands in for regnety_128gf" in reproduce.QUICK
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_whatever_the_reason_leaves_the_others(tmp_path: Path, monkeypatch, caplog) -> None:
     tried = []
 

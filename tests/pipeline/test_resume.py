@@ -109,7 +109,7 @@ train(parsing.read_json(Path(configuration)), folder)
 """
 
 
-@pytest.mark.parametrize("moment", ["epoch", "checkpoint"])
+@pytest.mark.parametrize("moment", ["epoch", pytest.param("checkpoint", marks=pytest.mark.slow)])
 def test_killed_in_an_epoch_and_while_the_checkpoint_is_written(
     moment: str, experiment: Experiment, uninterrupted: Run, tmp_path: Path
 ) -> None:
@@ -168,6 +168,7 @@ def test_a_stage_that_another_followed_is_done(uninterrupted: Run, capsys: pytes
     assert (uninterrupted.path / "experiment.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_in_float16_goes_on(tiny: Experiment, tmp_path: Path) -> None:
     experiment = replace(with_stage(tiny, epochs=1), precision="mixed_float16")
     try:

@@ -28,6 +28,7 @@ def trained(arguments: list[str], capsys: pytest.CaptureFixture) -> Path:
     return Path(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_tensorboard_holds_metrics_configuration_and_figures(
     configuration: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

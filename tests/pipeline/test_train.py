@@ -290,11 +290,11 @@ def test_predictor_turns_photographs_upright_as_training_does(run, name: str, tm
 
 
 def test_answers_never_take_the_place_of_a_folder(run, tmp_path: Path) -> None:
-    from pipeline.predict import check_out
+    from pipeline.runs import check_table
 
     (tmp_path / "table.parquet").mkdir()
     with pytest.raises(RequestError, match=r"table\.parquet"):
-        check_out(tmp_path / "table.parquet")
+        check_table(tmp_path / "table.parquet")
 
 
 def test_an_audit_judges_leaking_rows_and_all_others_by_themselves(run, faces_csv: Path, tmp_path: Path) -> None:
