@@ -256,12 +256,10 @@ def _compare(chosen: argparse.Namespace) -> Path:
 
 
 def _predict(chosen: argparse.Namespace) -> Path:
-    from pipeline.runs import check_table
+    from pipeline.runs import check_table, make_folder
 
     out = check_table(Path(chosen.out))
-    draw = Path(chosen.draw) if chosen.draw else None
-    if draw and draw.exists() and not draw.is_dir():
-        raise RequestError(f"--draw {draw}: expected a folder")
+    draw = make_folder(Path(chosen.draw), "--draw") if chosen.draw else None
     import_tensorflow()
     from pipeline.predict import predict
 
@@ -330,12 +328,9 @@ def _chosen_data(chosen: argparse.Namespace) -> Data:
 
 
 def _out(chosen: argparse.Namespace) -> Path:
-    path = Path(chosen.out or f"runs/data/{chosen.dataset}")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"--out {path} cannot be written: {error.strerror}") from error
-    return path
+    from pipeline.runs import make_folder
+
+    return make_folder(Path(chosen.out or f"runs/data/{chosen.dataset}"), "--out")
 
 
 def _list(chosen: argparse.Namespace) -> str:

@@ -164,7 +164,7 @@ def with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Ex
     stages = {stage.name: stage for stage in experiment.stages}
     for field in STAGE_OPTIONS:
         for name, value in getattr(chosen, field):
-            for stage in _meant(name, field, stages, experiment):
+            for stage in _meant(name, field, stages):
                 stages[stage] = _with(stages[stage], field, value)
     model = experiment.model
     given = {name: getattr(chosen, name) for name in ("weights", "image_size") if getattr(chosen, name) is not None}
@@ -172,15 +172,17 @@ def with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Ex
     return replace(experiment, stages=tuple(stages.values()), model=replace(model, **given), seed=seed)
 
 
-def _meant(name: str | None, field: str, stages: dict[str, Stage], experiment: Experiment) -> list[str]:
+def _meant(name: str | None, field: str, stages: dict[str, Stage]) -> list[str]:
     """The stages that an option is for: the last, the one that is named, or, of a root, all on the dataset that is."""
-    if name is None or name in stages:
-        return [name or experiment.stages[-1].name]
-    on_dataset = [stage.name for stage in stages.values() if stage.data.name == name] if field == "root" else []
-    if not on_dataset:
-        also = dict.fromkeys(stage.data.name for stage in stages.values()) if field == "root" else ()
-        raise RequestError(f"{option(field)}: no stage {name!r}; there are: {', '.join((*stages, *also))}")
-    return on_dataset
+    if name is None:
+        return [list(stages)[-1]]
+    known = {stage: [stage] for stage in stages}
+    for stage in stages.values() if field == "root" else ():
+        if stage.data.name not in stages:
+            known.setdefault(stage.data.name, []).append(stage.name)
+    if name not in known:
+        raise RequestError(f"{option(field)}: no stage {name!r}; there are: {', '.join(known)}")
+    return known[name]
 
 
 def _with(stage: Stage, option: str, value: object) -> Stage:

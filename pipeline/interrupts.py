@@ -27,7 +27,6 @@ def deferred() -> Iterator[Callable[[], None]]:
 
     def heed() -> None:
         if pressed.is_set():
-            pressed.clear()
             raise KeyboardInterrupt
 
     if usual is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():

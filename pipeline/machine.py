@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -69,25 +70,23 @@ def environment(experiment: Experiment) -> dict[str, object]:
 
 
 def _has_gpu() -> bool:
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.default_backend() == "gpu"
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(_capabilities())
 
 
 def _has_bfloat16() -> bool:
     """Whether all GPUs multiply it: NVIDIA's from compute capability 8.0 (a T4, of 7.5, only makes it from float32)."""
+    return min(_capabilities(), default=(0, 0)) >= (8, 0)
+
+
+def _capabilities() -> list[tuple[int, int]]:
+    """Of each GPU, NVIDIA's compute capability; (0, 0) where its maker knows no such number."""
     if keras.backend.backend() == "jax":
         import jax
 
-        found = [
-            tuple(map(int, str(gpu.compute_capability).split("."))) for gpu in jax.devices() if gpu.platform == "gpu"
-        ]
-    else:
-        gpus = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-        found = [details.get("compute_capability", (0, 0)) for details in gpus]
-    return bool(found) and min(found) >= (8, 0)
+        said = [str(gpu.compute_capability) for gpu in jax.devices() if gpu.platform == "gpu"]
+        return [(int(one[1]), int(one[2])) if (one := re.fullmatch(r"(\d+)\.(\d+)", it)) else (0, 0) for it in said]
+    gpus = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [details.get("compute_capability", (0, 0)) for details in gpus]
 
 
 def _model(device: tf.config.PhysicalDevice) -> str:

@@ -63,8 +63,7 @@ class Predictor:
             self.labels = json.loads((folder / "assets.extra" / "labels.json").read_text(encoding="utf-8"))
             self._model = tf.saved_model.load(str(folder))  # kept: its signatures live only as long as it does
             self._answer = self._model.signatures["serving_default"]
-            self._meanings = self.labels["targets"]
-            size, margin, aligned = (self.labels[name] for name in ("image_size", "margin", "aligned"))
+            size, margin, aligned, _ = (self.labels[name] for name in ("image_size", "margin", "aligned", "targets"))
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise RequestError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
         except (KeyError, TypeError) as error:
@@ -116,7 +115,7 @@ class Predictor:
         """What the model says of some canvases, a row each."""
         parts = [np.stack(canvases[i : i + BATCH]) for i in range(0, len(canvases), BATCH)]
         said = [self._answer(images=tf.constant(part)) for part in parts]
-        meanings = self._meanings.items()
+        meanings = self.labels["targets"].items()
         return pd.concat(
             [columns(name, meaning, np.concatenate([part[name] for part in said])) for name, meaning in meanings],
             axis=1,
@@ -128,7 +127,7 @@ class Predictor:
         return rows.reindex(columns=[*_PLACE, *self._columns_of_none(), "reason"])
 
     def _columns_of_none(self) -> list[str]:
-        meanings = self._meanings
+        meanings = self.labels["targets"]
         shapes = {name: (0, len(what["classes"])) if "classes" in what else 0 for name, what in meanings.items()}
         return [column for name, what in meanings.items() for column in columns(name, what, np.zeros(shapes[name]))]
 

@@ -201,7 +201,7 @@ def _run_missing(cases: Sequence[Case], runs_folder: str | Path, failed: dict[Ex
         try:
             carry_out(experiment, runs_folder, others=others)
         except Exception as error:  # whatever it is, memory that is full among it, the other runs are wanted
-            failed[experiment] = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+            failed[experiment] = str(error) or type(error).__name__
             log.warning(f"{experiment.name} failed: {failed[experiment]}")
     return fresh
 

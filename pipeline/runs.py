@@ -164,6 +164,17 @@ _TABLES = {
 }
 
 
+def make_folder(path: Path, option: str) -> Path:
+    """A folder of a user's choice, made where it is not there. Raises RequestError, by the option, if it cannot be."""
+    if path.exists() and not path.is_dir():
+        raise RequestError(f"{option} {path}: expected a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{option} {path} cannot be written: {error.strerror}") from error
+    return path
+
+
 def check_table(path: Path) -> Path:
     """The path of a user's choice, if a table can be written there; its folder is made.
 
@@ -171,10 +182,7 @@ def check_table(path: Path) -> Path:
     """
     if path.suffix not in _TABLES or path.is_dir():
         raise RequestError(f"--out {path}: expected a file whose name ends in {', '.join(_TABLES)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"--out {path} cannot be written: {error.strerror}") from error
+    make_folder(path.parent, "--out")
     return path
 
 

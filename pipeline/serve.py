@@ -38,7 +38,7 @@ def serve(model: str | Path, host: str = "127.0.0.1", port: int = 7860) -> None:
     """
     page = application(model)
     try:
-        listening = socket.create_server((host, port), reuse_port=False)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         raise RequestError(f"cannot listen on {host} port {port}: {error}; --port and --host name another") from error
     with listening:

@@ -107,7 +107,7 @@ def _train(
                         _write_epoch(run, progress, tracker, row)
             network = at_work.network
         if devices.leads:
-            _write_model(run, network, progress, devices)
+            _write_model(run, experiment, network, progress, devices)
     except KeyboardInterrupt:
         if run:
             log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
@@ -137,11 +137,11 @@ def _write_epoch(run: Run, progress: Progress, tracker: Tracker, row: Row) -> No
     tracker.epoch(len(progress.history), row)
 
 
-def _write_model(run: Run, network: keras.Model, progress: Progress, devices: Devices) -> None:
+def _write_model(run: Run, experiment: Experiment, network: keras.Model, progress: Progress, devices: Devices) -> None:
     with runs.written(run.path / "model.keras") as temporary:
         network.save(temporary)
     used = {"devices": devices.count, "processes": devices.processes, "stages": progress.notes}
-    runs.write_json(run.path / "environment.json", machine.environment(run.experiment) | used)
+    runs.write_json(run.path / "environment.json", machine.environment(experiment) | used)
 
 
 class StageRun:

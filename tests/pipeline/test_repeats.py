@@ -198,7 +198,7 @@ def test_quick_tables_name_the_networks_that_stand_in() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_whatever_the_reason_leaves_the_others(tmp_path: Path, monkeypatch, caplog) -> None:
+def test_a_run_that_fails_whatever_the_reason_leaves_the_others(tmp_path: Path, monkeypatch) -> None:
     tried = []
 
     def carried_out(experiment: Experiment, *_: object, **__: object) -> None:
