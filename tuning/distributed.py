@@ -1,7 +1,8 @@
 """Searches on many machines: keras-tuner's chief, which has the oracle, and its workers, which train.
 
 The chief and all workers must see the same files: what is tried, and what came of it, is in the search's folder; over
-gRPC go the questions for a trial. `--workers` starts them on this machine; on several, each is started by hand with
+gRPC go the questions for a trial. `--workers` starts them on this machine, each with a GPU of its own as far as there
+are any; on several, each is started by hand with
 keras-tuner's three variables.
 """
 
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_P
 PATIENCE = 60  # seconds that a worker waits for its chief: for one that is not up yet, and for one that is gone
 LINGER = 5  # seconds in which workers may still ask, and hear that there is no more
 PAUSE = 0.5
+BEAT, SILENCE = 10, 120  # seconds between a remote worker's signs of life, and without one until it is given up
+_LOCAL = "local"  # how the names of workers begin that the chief starts itself
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,10 @@ def lead(
         if not (ours := workers(folder)):
             log.info("trials wait for workers: this command, with another KERASTUNER_TUNER_ID")
         try:
+            heard: dict[str, tuple[float, float]] = {}
             while not _is_over(servicer, folder, ours):
                 _give_up_on_dead(oracle, ours)
+                give_up_on_silent(oracle, folder, heard, time.monotonic())
                 view.refresh()
                 time.sleep(PAUSE)
             _linger(oracle)
@@ -119,7 +124,9 @@ def lead(
 
 
 def _is_over(servicer: oracle_chief.OracleServicer, folder: Folder, ours: list[subprocess.Popen]) -> bool:
-    if servicer.stop_triggered and not servicer.oracle.ongoing_trials:
+    oracle = servicer.oracle
+    taken_up = any(process.poll() is None for process in ours)  # a trial that was handed back
+    if servicer.stop_triggered and not oracle.ongoing_trials and not (oracle.waits_again and taken_up):
         return True
     if ours and all(process.poll() is not None for process in ours):
         if time.time() < folder.until and not servicer.stop_triggered:
@@ -131,10 +138,43 @@ def _is_over(servicer: oracle_chief.OracleServicer, folder: Folder, ours: list[s
 def _give_up_on_dead(oracle: Any, ours: list[subprocess.Popen]) -> None:
     """The trial of a worker that died goes to another."""
     for number, process in enumerate(ours):
-        trial = oracle.ongoing_trials.get(f"local{number}")
+        trial = oracle.ongoing_trials.get(f"{_LOCAL}{number}")
         if process.poll() is not None and trial is not None:
             log.warning(f"worker {number} ended ({process.returncode}): its trial {trial.trial_id} goes to another")
-            oracle.hand_back(f"local{number}")
+            oracle.hand_back(f"{_LOCAL}{number}")
+
+
+def give_up_on_silent(oracle: Any, folder: Folder, heard: dict[str, tuple[float, float]], now: float) -> None:
+    """The trial of a worker on another machine that has not touched its file for SILENCE seconds goes to another.
+
+    heard: by worker, when its file was touched, by that machine's clock, and when that was seen, by this one's.
+    """
+    for worker in [name for name in oracle.ongoing_trials if not name.startswith(_LOCAL)]:
+        pulse = folder.pulse(worker)
+        touched = pulse.stat().st_mtime if pulse.exists() else 0.0
+        if worker not in heard or heard[worker][0] != touched:
+            heard[worker] = touched, now
+        elif now - heard[worker][1] > SILENCE:
+            trial = oracle.ongoing_trials[worker]
+            log.warning(f"worker {worker} is silent: its trial {trial.trial_id} goes to another")
+            oracle.hand_back(worker)
+
+
+@contextmanager
+def _beating(pulse: Path) -> Iterator[None]:
+    """Within it a file is touched every few seconds."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT):
+            pulse.touch()
+
+    pulse.touch()
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _linger(oracle: Any) -> None:
@@ -148,17 +188,35 @@ def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess
     """Workers on this machine; they end when this process does."""
 
     def started(folder: Folder) -> list[subprocess.Popen]:
-        return [_started(Role(f"local{number}", place.address, place.port), folder) for number in range(count)]
+        visible = gpus()
+        return [
+            _started(Role(f"{_LOCAL}{number}", place.address, place.port), folder, visible[number % len(visible)])
+            for number in range(count)
+        ]
 
     return started
 
 
-def _started(place: Role, folder: Folder) -> subprocess.Popen:
+def gpus() -> list[dict[str, str]]:
+    """The variable by which a process sees one GPU alone, for each of them; without any, one that says nothing."""
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is None:
+        try:
+            listed = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+            said = ",".join(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())
+        except (OSError, subprocess.CalledProcessError):  # no such program: no such GPU
+            said = ""
+    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in said.split(",") if gpu] or [{}]
+
+
+def _started(place: Role, folder: Folder, gpu: Mapping[str, str]) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "tuning.distributed", str(folder.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env=module_environment() | dict(zip(VARIABLES, (place.name, place.address, str(place.port)), strict=True)),
+        env=module_environment()
+        | gpu
+        | dict(zip(VARIABLES, (place.name, place.address, str(place.port)), strict=True)),
         start_new_session=True,  # Ctrl-C is for the search, which ends it
     )
 
@@ -191,7 +249,8 @@ def follow(place: Role, find: Callable[[], Folder], trainer: Trainer) -> Folder:
     try:
         _wait(oracle, place)
         folder = find()
-        work(oracle, place.name, folder, trainer)
+        with _beating(folder.pulse(place.name)):
+            work(oracle, place.name, folder, trainer)
     except grpc.RpcError as error:
         raise WorkError(f"the chief at {place.address}:{place.port} is gone ({error.code().name})") from error
     return folder

@@ -7,9 +7,11 @@ and never promote the last of a Hyperband bracket in which one trial failed. (Se
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +23,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from pipeline import metrics, runs
 from pipeline.errors import RequestError
+
+log = logging.getLogger(__name__)
 
 FACTOR = 3  # Hyperband: one trial in so many goes on, for so many times as many epochs
 _STOPPED = {"status": TrialStatus.STOPPED}
@@ -49,6 +53,11 @@ class _Sturdy:
         """The trial of a worker that is gone waits for another."""
         self._retry_queue.append(self.ongoing_trials.pop(tuner_id).trial_id)
         self.tuner_ids.discard(tuner_id)
+
+    @property
+    def waits_again(self) -> bool:
+        """Whether a trial that was handed back waits for a worker."""
+        return bool(self._retry_queue)
 
     def save(self) -> None:
         runs.write_text(Path(self._get_oracle_fname()), json.dumps(self.get_state()))
@@ -125,11 +134,22 @@ class _Hyperband(oracles.HyperbandOracle):
     """Brackets of given sizes: sizes[s][r] is how many trials round r of bracket s has."""
 
     def __init__(self, sizes: Sequence[Sequence[int]], **options: Any) -> None:
-        self.sizes = sizes
+        self.sizes = [list(rounds) for rounds in sizes]
         super().__init__(factor=FACTOR, **options)
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
         return self.sizes[bracket_num][round_num]
+
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        """None in a bracket that is left out; where no other values are left to try, its first round is full."""
+        sizes, drawn = self.sizes[bracket["bracket_num"]], len(bracket["rounds"][0])
+        if drawn < sizes[0] and (answer := super()._random_trial(trial_id, bracket))["status"] == TrialStatus.RUNNING:
+            return answer
+        if drawn < sizes[0]:
+            log.info(f"no other settings are left to try: a round of {sizes[0]} trials has {drawn}")
+            self.sizes[bracket["bracket_num"]] = [min(size, drawn) for size in sizes]
+            return super().populate_space(trial_id)
+        return _IDLE if self.ongoing_trials else _STOPPED
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """A failed trial counts as one with the worst score: a round waits for all that were begun."""
@@ -167,8 +187,8 @@ def bracket_sizes(trials: int, epochs: int) -> list[list[int]]:
             f"{trials} trials are too few for Hyperband, which needs {count} for trials of {epochs} epochs; "
             "give more of them, fewer --epochs, or --algorithm random"
         )
-    found = [sizes(step / 100, least) for step in range(100 * trials)]
-    fitted = [one for one in found if total(one) <= trials][-1]
+    steps = bisect_right(range(100 * trials), trials, key=lambda step: total(sizes(step / 100, least)))
+    fitted = sizes((steps - 1) / 100, least)
     fitted[-1][0] += trials - total(fitted)
     return fitted
 

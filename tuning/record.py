@@ -2,6 +2,8 @@
 
 search.json           what is searched, how, and from what experiment
 clock.json            seconds that were spent before this start, when this start was, when it must end
+lock                  held by the process that searches
+workers/              one file for each worker of another machine, touched while it lives
 oracle/               keras-tuner's own files: the settings of every trial
 trials/0000/          outcome.json, log.txt, and the run
 trials.csv, figures/, search.html
@@ -12,9 +14,12 @@ results.json          which trial won, by what, and how it did on the test split
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,10 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What search.json says. experiments: what trials are made from, by name; example: what is made of the first with
+    """What search.json says. experiments: what trials are made from, by name; examples: what is made of each with
     the settings' defaults. budget: trials and minutes, as asked for; trials: the most there will be; None where there
     is no such bound. setup_seconds, epoch_seconds: what a trial takes here beside its last stage's epochs, and for each
-    of these, as measured at the start."""
+    of these, as measured at the start; the mean over experiments."""
 
     space: str
     algorithm: str
@@ -44,7 +49,7 @@ class Plan:
     settings: list[dict[str, Any]]
     groups: list[list[str]]
     experiments: dict[str, dict[str, Any]]
-    example: dict[str, Any]
+    examples: dict[str, dict[str, Any]]
     budget: tuple[int | None, float | None]
     trials: int | None = None
     setup_seconds: float = 0.0
@@ -54,7 +59,7 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """What makes it the search that it is. Hyperband's brackets are fitted to the budget."""
-        kept = ("space", "algorithm", "objective", "settings", "groups", "experiments", "example")
+        kept = ("space", "algorithm", "objective", "settings", "groups", "experiments", "examples")
         said = {name: getattr(self, name) for name in kept}
         return json.loads(json.dumps(said | ({"budget": self.budget} if self.algorithm == "hyperband" else {})))
 
@@ -85,8 +90,8 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """How many epochs of its last stage a whole trial has."""
-        return self.example["stages"][-1]["epochs"]
+        """How many epochs of its last stage a whole trial has, at most."""
+        return max(example["stages"][-1]["epochs"] for example in self.examples.values())
 
     def seconds(self, epochs: int) -> float:
         """What a trial of so many epochs takes here."""
@@ -138,6 +143,30 @@ class Folder:
         """Whether the search came to its end; one that was killed did not."""
         return (self.path / "results.json").exists()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it no other process works on the search. Raises RequestError where one does."""
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RequestError(
+                    f"{self.path} is being searched by another process: wait for its end, or leave --resume out to "
+                    "search anew"
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
+                    raise
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a process is at work on the search."""
+        try:
+            with self.held():
+                return False
+        except RequestError:
+            return True
+
     @property
     def until(self) -> float:
         """When no trial may go on, in seconds since 1970."""
@@ -176,6 +205,12 @@ class Folder:
         path = self.path / "trials" / trial_id / "outcome.json"
         return Outcome(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
+    def pulse(self, worker: str) -> Path:
+        """The file that a worker touches while it lives."""
+        path = self.path / "workers" / worker
+        path.parent.mkdir(exist_ok=True)
+        return path
+
     def add(self, trial_id: str, outcome: Outcome) -> None:
         """Note what came of a trial."""
         runs.write_json(self.trial(trial_id) / "outcome.json", asdict(outcome))
@@ -195,12 +230,14 @@ class Folder:
         sign = self.plan.sign
         return min(done, key=lambda trial_id: sign * done[trial_id]) if done else None
 
-    def table(self) -> pd.DataFrame:
+    def table(self, over: bool | None = None) -> pd.DataFrame:
         """A row a trial, in their order: trial, status, the objective, val_loss, epoch (kept), epochs, the settings,
-        seconds, reason, run. A trial that did not end is `running` while the search is, else `stopped`."""
+        seconds, reason, run. A trial that did not end is `running` while the search is, else `stopped`. over: whether
+        the search is; None looks."""
         import pandas as pd
 
-        plan, open_ones = self.plan, "stopped" if self.finished else "running"
+        over = self.finished if over is None else over
+        plan, open_ones = self.plan, "stopped" if over else "running"
         rows = []
         for trial_id in self.trial_ids():
             outcome, values = self.outcome(trial_id) or Outcome(open_ones), self.values(trial_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,10 @@ _TITLES = {
 }
 
 
-def write(folder: Folder) -> None:
-    """trials.csv, figures/, search.html, the tables on the terminal, and W&B where it follows."""
-    plan, table = folder.plan, folder.table()
-    results = json.loads((folder.path / "results.json").read_text(encoding="utf-8"))
+def write(folder: Folder, results: dict[str, Any]) -> None:
+    """trials.csv, figures/, search.html, the tables on the terminal, and W&B where it follows. results: what
+    results.json will hold, by which the search is over."""
+    plan, table = folder.plan, folder.table(over=True)
     runs.write_csv(folder.path / "trials.csv", table)
     drawn = _figures(folder, plan, table)
     shown = tables(plan, table)

@@ -6,8 +6,10 @@ import json
 import logging
 import math
 import shutil
+import statistics
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from pipeline.errors import RequestError, WorkError
 from pipeline.progress import duration
 from tuning import oracles, record, report
 from tuning.record import Folder, Plan
-from tuning.space import Space, explored, load_space, sampled
+from tuning.space import Space, examples, explored, load_space
 from tuning.supervision import FailedError, StoppedError, Trainer
 from tuning.view import View
 from tuning.work import events_of, experiment_of, to_json, work
@@ -48,14 +50,15 @@ def search(request: Request, trainer: Trainer, trials: Callable[[Folder, Any, Vi
     Raises RequestError for a space, a budget or a folder that cannot be, WorkError where every trial failed.
     """
     folder = prepare(request, trainer)
-    oracle = open_oracle(folder)
-    try:
-        with View(folder) as view:
-            trials(folder, oracle, view)
-    except KeyboardInterrupt:
-        log.info(f"interrupted; the same command goes on with {folder.path}")
-        raise
-    finish(folder, trainer)
+    with folder.held():
+        oracle = open_oracle(folder)
+        try:
+            with View(folder) as view:
+                trials(folder, oracle, view)
+        except KeyboardInterrupt:
+            log.info(f"interrupted; the same command goes on with {folder.path}")
+            raise
+        finish(folder, trainer)
     return folder
 
 
@@ -82,7 +85,7 @@ def prepare(request: Request, trainer: Trainer) -> Folder:
     """The folder of the search that is asked for: one to go on with, or a new one, after a rehearsal."""
     began = time.time()
     plan = planned(request)
-    if folder := found(request, plan):
+    if folder := found(request, plan, free=True):
         return _continued(folder, request)
     until = began + 60 * plan.minutes if plan.minutes else math.inf
     plan = fitted(rehearsed(plan, trainer, until), until - time.time())
@@ -106,20 +109,21 @@ def planned(request: Request) -> Plan:
         algorithm=space.algorithm,
         objective=space.objective,
         settings=settings.get_config()["space"],
-        groups=[list(group) for group in space.groups],
+        groups=[list(group) for group in space.groups] if space.algorithm == "grid" else [],
         experiments={name: to_json(one) for name, one in request.starts.items()},
-        example=to_json(sampled(space, settings.copy(), request.starts)),
+        examples={name: to_json(one) for name, one in examples(space, settings, request.starts).items()},
         budget=budget,
         trials=budget[0],
         track=request.track,
     )
 
 
-def found(request: Request, plan: Plan) -> Folder | None:
-    """The search to go on with: the one that is named, or the latest of the same that was not finished."""
+def found(request: Request, plan: Plan, free: bool) -> Folder | None:
+    """The search to go on with: the one that is named, or the latest of the same that was not finished. free: none that
+    another process is at work on."""
     if request.resume is None:
         same = (one for one in record.of_space(request.runs, request.space) if _is_same(one, plan))
-        return next((one for one in same if not one.finished), None)
+        return next((one for one in same if not one.finished and not (free and one.is_held())), None)
     folder = Folder(request.resume)
     other = record.differences(folder.plan.identity, plan.identity)
     if other == ["budget"]:
@@ -137,7 +141,7 @@ def found(request: Request, plan: Plan) -> Folder | None:
 
 def of_chief(request: Request) -> Folder:
     """The search that a chief began with the same request. Raises RequestError where it began another."""
-    folder = found(request, planned(request))
+    folder = found(request, planned(request), free=False)
     if folder is None:
         place = request.runs / "tuning" / request.space.name
         raise RequestError(
@@ -156,6 +160,8 @@ def _is_same(folder: Folder, plan: Plan) -> bool:
 
 def _continued(folder: Folder, request: Request) -> Folder:
     """A search that goes on, perhaps with another budget."""
+    with folder.held():  # nobody else is at work on it
+        pass
     plan = folder.plan
     if plan.algorithm != "hyperband" and (request.trials or request.minutes):
         plan = replace(plan, budget=(request.trials, request.minutes), trials=request.trials)
@@ -169,45 +175,53 @@ def _continued(folder: Folder, request: Request) -> Folder:
 
 
 def rehearsed(plan: Plan, trainer: Trainer, until: float) -> Plan:
-    """The plan with what a trial takes here, from training the example for an epoch; where it is getting ready that
+    """The plan with what a trial takes here, from training each example for an epoch; where it is getting ready that
     took long (faces are drawn, a frozen trunk is run, once for all trials), a second time, for two epochs.
 
     Raises RequestError for an experiment that cannot be trained, an objective that no epoch has, and where time is over
     before one epoch is.
     """
-    experiment = parsing.from_json(json.dumps(plan.example), "the experiment")
-    log.info("rehearsal: one epoch of the experiment that the search starts from")
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            ready, plan = _timed(plan, experiment, 1, Path(place), trainer, until)
-            return _timed(plan, experiment, 2, Path(place), trainer, until)[1] if ready > plan.epoch_seconds else plan
-        except StoppedError:
-            raise RequestError(
-                f"--minutes {plan.minutes:g} is too small a budget for one trial: they were over before an epoch was"
-            ) from None
-        except FailedError as error:
-            what = RequestError if error.wrong else WorkError
-            raise what(f"the experiment that the search starts from cannot be trained: {error}") from error
+    log.info("rehearsal: one epoch of what the search starts from")
+    took = []
+    for name, example in plan.examples.items():
+        experiment = replace(parsing.from_json(json.dumps(example), name), name="rehearsal")
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                ready, setup, epoch = _timed(plan.objective, experiment, 1, Path(place), trainer, until)
+                if ready > epoch:
+                    _, setup, epoch = _timed(plan.objective, experiment, 2, Path(place), trainer, until)
+            except StoppedError:
+                raise RequestError(
+                    f"--minutes {plan.minutes:g} is too small a budget for one trial: they were over before an epoch "
+                    "was"
+                ) from None
+            except FailedError as error:
+                what = RequestError if error.wrong else WorkError
+                raise what(f"{name}, from which the search starts, cannot be trained: {error}") from error
+        took.append((setup, epoch))
+    setup, epoch = (round(statistics.mean(seconds), 3) for seconds in zip(*took, strict=True))
+    return replace(plan, setup_seconds=setup, epoch_seconds=epoch)
 
 
 def _timed(
-    plan: Plan, experiment: Experiment, epochs: int, place: Path, trainer: Trainer, until: float
-) -> tuple[float, Plan]:
-    """Seconds before the first epoch, and the plan with the seconds of a trial, from so many epochs of each stage."""
+    objective: str, experiment: Experiment, epochs: int, place: Path, trainer: Trainer, until: float
+) -> tuple[float, float, float]:
+    """Seconds before the first epoch, of all of a whole trial but its last stage's epochs, and of one of these; from so
+    many epochs of each stage."""
     stages = tuple(replace(stage, epochs=min(epochs, stage.epochs)) for stage in experiment.stages)
-    short, ready, last, took = replace(experiment, stages=stages, name="rehearsal"), 0.0, 0.0, {}
-    for event in events_of(short, place, trainer, until):
+    ready, last, took = 0.0, 0.0, {}
+    for event in events_of(replace(experiment, stages=stages), place, trainer, until):
         if event["event"] == "begun":
             ready = last = event["seconds"]
         if event["event"] == "epoch":
             took[event["row"]["stage"]], last = event["seconds"] - last, event["seconds"]
             columns = event["row"]
-    if plan.objective not in columns:
-        raise RequestError(f"objective {plan.objective!r}: history.csv has no such column, but {', '.join(columns)}")
+    if objective not in columns:
+        raise RequestError(f"objective {objective!r}: history.csv has no such column, but {', '.join(columns)}")
     seconds = {stage.name: took[stage.name] for stage in stages}
     fixed = max(event["seconds"] - sum(stage.epochs * seconds[stage.name] for stage in stages), 0.0)
     fixed += sum(stage.epochs * seconds[stage.name] for stage in experiment.stages[:-1])
-    return ready, replace(plan, setup_seconds=round(fixed, 3), epoch_seconds=round(seconds[stages[-1].name], 3))
+    return ready, fixed, seconds[stages[-1].name]
 
 
 def fitted(plan: Plan, left: float) -> Plan:
@@ -224,12 +238,17 @@ def fitted(plan: Plan, left: float) -> Plan:
         )
     if plan.algorithm != "hyperband":
         return plan
-    trials = plan.trials or 1
-    if plan.trials is None:
-        while math.isfinite(left) and (_hyperband_seconds(plan, trials + 1) or 0) <= left:
-            trials += 1
+    trials = plan.trials or _most(lambda count: (_hyperband_seconds(plan, count) or 0.0) <= left)
     oracles.bracket_sizes(trials, plan.epochs)
     return replace(plan, trials=trials)
+
+
+def _most(fits: Callable[[int], bool]) -> int:
+    """The largest number that fits, at least 1; one that is smaller than another that fits does too."""
+    beyond = 2
+    while fits(beyond):
+        beyond *= 2
+    return max(1, bisect_left(range(1, beyond), True, key=lambda number: not fits(number)))
 
 
 def _hyperband_seconds(plan: Plan, trials: int) -> float | None:
@@ -283,8 +302,8 @@ def finish(folder: Folder, trainer: Trainer) -> None:
         name = f"{start.name or start.model.name}_tuned"
         winner = experiment_of(plan, load_space(plan.space), folder.values(best), name)
         runs.write_text(folder.path / "best_experiment.json", parsing.to_json(winner))
-    runs.write_json(folder.path / "results.json", results)
-    report.write(folder)
+    report.write(folder, results)
+    runs.write_json(folder.path / "results.json", results)  # last: it says that the search is over
     if best is None:
         failed = [one for one in folder.outcomes().values() if one.status == "failed"]
         why = f"all {len(failed)} trials failed, the first: {failed[0].reason}" if failed else "no trial ended in time"

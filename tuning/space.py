@@ -153,6 +153,11 @@ def sampled(space: Space, hp: HyperParameters, starts: Mapping[str, Experiment])
     return parsing.from_json(parsing.to_json(made), f"space {space.source}")  # checks what dataclasses do not, types
 
 
+def examples(space: Space, settings: HyperParameters, starts: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """What the space makes of each starting point with the defaults of all settings."""
+    return {name: sampled(space, _with_defaults(settings, {"experiment": name}), starts) for name in starts}
+
+
 def explored(space: Space, starts: Mapping[str, Experiment]) -> HyperParameters:
     """All settings of a space, each with what it may be.
 

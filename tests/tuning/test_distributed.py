@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from keras_tuner import HyperParameters
 
 from tests.tuning.conftest import said_of
-from tuning import distributed
+from tuning import distributed, oracles
 from tuning.__main__ import main
 from tuning.record import Folder
 from tuning.supervision import Trainer
@@ -36,6 +37,41 @@ def test_chief_and_two_workers_do_each_trial_once_and_as_one_process_does(
     failed = int((shared.table()["status"] == "failed").sum())
     names = [name for name in trained.read_text().split()[done:] if name != "rehearsal"]
     assert len(names) == len(set(names)) == 12 - failed
+
+
+def test_a_trial_of_a_worker_elsewhere_that_falls_silent_goes_to_another(tmp_path: Path) -> None:
+    folder, heard, start = Folder(tmp_path), {}, 1000.0
+    oracle = oracles.make_oracle("random", "val_loss", space_of_rates(), 0, 4, 1)
+    oracle.open(tmp_path)
+    lost = oracle.create_trial("worker0").trial_id
+    for after in (0, distributed.SILENCE - 1):
+        distributed.give_up_on_silent(oracle, folder, heard, start + after)
+    assert list(oracle.ongoing_trials) == ["worker0"]
+    folder.pulse("worker0").touch()  # it lives
+    distributed.give_up_on_silent(oracle, folder, heard, start + distributed.SILENCE + 1)
+    assert list(oracle.ongoing_trials) == ["worker0"]
+    distributed.give_up_on_silent(oracle, folder, heard, start + 2 * distributed.SILENCE + 2)
+    assert not oracle.ongoing_trials
+    assert oracle.create_trial("worker1").trial_id == lost
+
+
+def space_of_rates() -> HyperParameters:
+    hp = HyperParameters()
+    hp.Float("rate", 0.1, 0.2)
+    return hp
+
+
+def test_each_local_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nprintf '0\\n1\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert distributed.gpus() == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert distributed.gpus() == [{"CUDA_VISIBLE_DEVICES": "3"}]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert distributed.gpus() == [{}]
 
 
 def work(name: str, at: distributed.Role, runs: Path) -> None:

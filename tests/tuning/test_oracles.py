@@ -88,7 +88,7 @@ def test_a_grid_has_every_combination_once_and_no_setting_that_is_off(tmp_path: 
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 9, 27])
-@pytest.mark.parametrize("trials", [4, 8, 23, 30, 100])
+@pytest.mark.parametrize("trials", [4, 8, 23, 30, 100, 20_000])
 def test_brackets_have_as_many_trials_as_were_asked_for(trials: int, epochs: int) -> None:
     sizes = oracles.bracket_sizes(trials, epochs)
     assert sum(map(sum, sizes)) == trials
@@ -100,6 +100,42 @@ def test_brackets_have_as_many_trials_as_were_asked_for(trials: int, epochs: int
 def test_too_few_trials_for_a_bracket() -> None:
     with pytest.raises(RequestError, match="2 trials are too few for Hyperband, which needs 3"):
         oracles.bracket_sizes(2, 9)
+
+
+def test_hyperband_goes_on_with_what_it_has_where_no_settings_are_left(tmp_path: Path) -> None:
+    few = HyperParameters()
+    few.Choice("units", [8, 16, 32])
+    few.Choice("rate", [0.1, 0.2])
+    oracle = oracles.make_oracle("hyperband", "val_loss", few, 0, 30, 27)
+    oracle.open(tmp_path)
+    drive(oracle)
+    values = values_of(oracle)
+    assert len({(one["units"], one["rate"]) for one in values}) == 6
+    assert max(one["tuner/epochs"] for one in values) == 27
+
+
+def test_two_workers_train_hyperbands_best_to_the_end_as_one_does(tmp_path: Path) -> None:
+    trained = {}
+    for workers in (1, 2):
+        oracle = oracles.make_oracle("hyperband", "val_loss", space(), 0, 4, EPOCHS)  # one bracket: 2, 1, 1
+        (tmp_path / str(workers)).mkdir()
+        oracle.open(tmp_path / str(workers))
+        together(oracle, workers)
+        trained[workers] = sorted(one["tuner/epochs"] for one in values_of(oracle))
+    assert trained[2] == trained[1] == [1, 1, 3, 9]
+
+
+def together(oracle: oracles.Oracle, workers: int) -> None:
+    """Workers that all ask before the first of them has done anything."""
+    stopped = False
+    while not stopped:
+        asked = [oracle.create_trial(f"it {number}") for number in range(workers)]
+        stopped = all(trial.status == TrialStatus.STOPPED for trial in asked)
+        for trial in asked:
+            if trial.status == TrialStatus.RUNNING:
+                oracle.update_trial(trial.trial_id, {"val_loss": trial.hyperparameters.values["rate"]})
+                trial.status = TrialStatus.COMPLETED
+                oracle.end_trial(trial)
 
 
 def test_hyperband_goes_to_its_last_round_beside_failed_trials(tmp_path: Path) -> None:

@@ -73,8 +73,9 @@ def test_a_setting_may_depend_on_another(trained: Path, searched, tmp_path: Path
     assert table["width"].tolist()[1:] == [8, 16]
 
 
-def test_groups_are_searched_one_after_the_other_from_the_best(trained: Path, searched, tmp_path: Path) -> None:
-    path = tmp_path / "linked.py"
+def in_groups(folder: Path) -> Path:
+    """A space of two groups, the second searched from the best of the first."""
+    path = folder / "linked.py"
     path.write_text(
         '"""Linked."""\nfrom tuning.space import change\nEXPERIMENT, ALGORITHM = "mobilenetv2", "grid"\n'
         'GROUPS = (("rate",), ("units",))\nTITLES = ("first", "second")\n'
@@ -83,7 +84,11 @@ def test_groups_are_searched_one_after_the_other_from_the_best(trained: Path, se
         '    units, rate = hp.Choice("units", [4, 16], default=16), hp.Choice("rate", [0.03, 0.01])\n'
         '    return change(experiment, {"model.head.units": (units,), "stages.-1.optimizer.learning_rate": rate})\n'
     )
-    folder = searched(path)
+    return path
+
+
+def test_groups_are_searched_one_after_the_other_from_the_best(trained: Path, searched, tmp_path: Path) -> None:
+    folder = searched(in_groups(tmp_path))
     assert folder.table()[["units", "rate"]].values.tolist() == [[16, 0.03], [16, 0.01], [4, 0.01], [16, 0.01]]
     page = (folder.path / "search.html").read_text()
     assert "<h2>first</h2>" in page and "<h2>second</h2>" in page and "<td>4.5</td>" in page
@@ -241,6 +246,24 @@ def test_a_wrong_request_is_status_2(options: str, said: str, space, trained: Pa
     assert main([str(path), "--runs", str(tmp_path / "runs"), *options.split()]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_that_another_process_is_at_work_on_is_left_alone(space, searched, tmp_path: Path, capsys) -> None:
+    path = space()
+    folder = searched(path)
+    (folder.path / "results.json").unlink()  # as while it is searched
+    with folder.held():
+        assert searched(path).path != folder.path
+        assert main([str(path), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
+        assert "is being searched by another process" in capsys.readouterr().err
+    assert searched(path, "--resume", str(folder.path)).path == folder.path
+
+
+def test_groups_are_a_grids(searched, trained: Path, tmp_path: Path) -> None:
+    """Another algorithm knows none: all its trials are in one table."""
+    folder = searched(in_groups(tmp_path), "--algorithm", "random", "--trials", "4")
+    assert folder.plan.groups == []
+    assert "4 trials, best first" in (folder.path / "search.html").read_text()
 
 
 def test_the_folder_of_another_search_is_refused(space, searched, tmp_path: Path, capsys) -> None:
