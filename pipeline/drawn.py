@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline import manifests
+from pipeline import manifests, runs
 from pipeline.errors import RequestError
 from pipeline.sources import Picture
 
@@ -73,21 +74,27 @@ class Drawings:
     """Pictures and videos with what was said of them, written into a folder; without a folder, nothing is.
 
     Each keeps its name (a second one of the same name gets a number); a picture is a JPEG, a video an MP4 that takes
-    as long as its own, its frames shown until the next one that was looked at.
+    as long as its own, its frames shown until the next one that was looked at. names: of the files that are looked at.
+    Raises RequestError where those lie in the folder themselves.
     """
 
-    def __init__(self, folder: Path | None, meanings: Mapping[str, Mapping[str, Any]], every: int) -> None:
+    def __init__(
+        self, folder: Path | None, meanings: Mapping[str, Mapping[str, Any]], every: int, names: Iterable[str] = ()
+    ) -> None:
         self.folder, self.meanings, self.every = folder, meanings, every
-        self.names: Counter[str] = Counter()
+        self.used: set[str] = set()
         self.video: tuple[str, cv2.VideoWriter] | None = None
+        self.open = ExitStack()  # holds the video that is being written
+        if folder is not None and (lies := next((name for name in names if _lies_in(name, folder)), None)):
+            raise RequestError(f"--draw {folder}: {lies} lies there and might be overwritten; name another folder")
 
     def __enter__(self) -> Self:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, *problem: object) -> None:
-        self._close()
+    def __exit__(self, *problem: Any) -> None:
+        self.open.__exit__(*problem)
 
     def add(self, picture: Picture, pixels: np.ndarray | None, faces: pd.DataFrame) -> None:
         """Draw the rows of one picture, or frame, of which there are pixels."""
@@ -95,31 +102,42 @@ class Drawings:
             return
         shown = draw(pixels, faces[faces["reason"] == ""], self.meanings)
         if picture.frame is None:
-            Image.fromarray(shown).save(self._place(picture.name, ".jpg"), quality=92)
+            with runs.written(self._place(picture.name, ".jpg")) as temporary:
+                Image.fromarray(shown).save(temporary, quality=92)
         else:
             self._writer(picture, shown).write(shown[:, :, ::-1])
 
     def _place(self, name: str, ending: str) -> Path:
         stem = re.sub(r"[^\w.-]", "_", Path(name).stem)
-        self.names[stem + ending] += 1
-        number = self.names[stem + ending]
-        return self.folder / (f"{stem}{ending}" if number == 1 else f"{stem}-{number}{ending}")
+        names = (f"{stem}-{number}{ending}" if number > 1 else f"{stem}{ending}" for number in count(1))
+        free = next(name for name in names if name not in self.used)
+        self.used.add(free)
+        return self.folder / free
 
     def _writer(self, picture: Picture, shown: np.ndarray) -> cv2.VideoWriter:
         if self.video is None or self.video[0] != picture.name:
-            self._close()
-            rate = picture.rate / self.every
-            place = str(self._place(picture.name, ".mp4"))
-            writer = cv2.VideoWriter(place, cv2.VideoWriter_fourcc(*"mp4v"), rate, shown.shape[1::-1])
-            if not writer.isOpened():
-                raise RequestError(f"--draw {self.folder}: OpenCV cannot write the video {place}")
-            self.video = picture.name, writer
+            self.open.close()
+            written = _video(self._place(picture.name, ".mp4"), picture.rate / self.every, shown.shape[1::-1])
+            self.video = picture.name, self.open.enter_context(written)
         return self.video[1]
 
-    def _close(self) -> None:
-        if self.video is not None:
-            self.video[1].release()
-        self.video = None
+
+def _lies_in(name: str, folder: Path) -> bool:
+    path = Path(name)
+    return path.is_file() and path.parent.resolve() == folder.resolve()
+
+
+@contextmanager
+def _video(path: Path, rate: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
+    """An MP4 to write frames of this width and height into. Raises RequestError where there can be none."""
+    with runs.written(path) as temporary:
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
+        if not writer.isOpened():
+            raise RequestError(f"--draw {path.parent}: OpenCV cannot write the video {path.name}")
+        try:
+            yield writer
+        finally:
+            writer.release()
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from dask.system import CPU_COUNT as _CORES
 
 from pipeline import drawn, interrupts, manifests, runs, sources
 from pipeline.answers import columns
@@ -30,7 +30,6 @@ FACES = ("detect", "whole")
 BATCH = 64  # faces that go through the network at once
 NO_FACE = "no face was found"
 _CONFIDENCE = 0.9  # from which a detection counts as a face
-_CORES = os.cpu_count() or 1
 _AHEAD = 4 * _CORES  # pictures that are decoded and searched before they are asked for
 _PIXELS = 2**28  # bytes of pictures that are kept to be drawn on; then they are, without waiting for a full batch
 _PLACE = ("path", "frame", "time", *manifests.BOX, *manifests.LANDMARKS, "confidence")
@@ -268,7 +267,7 @@ def predict(
     names = sources.expand(inputs)
     predictor, tables, looked_at, began = Predictor(model), [], 0, time.perf_counter()
     followed = predictor.follow(names, faces, every, keep_pixels=draw is not None)
-    with drawn.Drawings(draw, predictor.labels["targets"], every) as drawings:
+    with drawn.Drawings(draw, predictor.labels["targets"], every, names) as drawings:
         try:
             total = sources.count(names, every)
             with interrupts.deferred() as heed:
@@ -282,6 +281,11 @@ def predict(
             if not tables:
                 raise
             log.warning("interrupted: what was answered so far is written")
+        except Exception:
+            if tables:
+                runs.write_table(out, predictor.complete(tables))
+                log.warning(f"what was answered until then is in {out}")
+            raise
     table, took = predictor.complete(tables), time.perf_counter() - began
     runs.write_table(out, table)
     log.info(f"{looked_at} pictures in {duration(took)}, {looked_at / took:.1f} a second")

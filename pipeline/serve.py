@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
@@ -17,6 +18,7 @@ import gradio
 import uvicorn
 from fastapi import FastAPI, HTTPException, UploadFile
 from fastapi.responses import JSONResponse
+from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline import drawn
@@ -26,6 +28,7 @@ from pipeline.predict import Predictor
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 20 * 2**20  # of one picture
+MOST_PIXELS = 100_000_000  # of one picture: a file of 1 MB can hold many more
 MOST_PICTURES = 16  # of one request
 _LIMIT = MOST_BYTES * MOST_PICTURES + 2**20  # of a request: its parts have headers
 _NOTE = "Apparent age and gender are guesses of a network. They are no ground for a decision about a person."
@@ -98,16 +101,27 @@ def _refusal(status: int, said: str) -> JSONResponse:
 
 def _read(upload: UploadFile) -> bytes:
     """A picture's bytes. Raises HTTPException for one that is too large, or is no picture."""
-    from pipeline.canvas import checked
-
     content = upload.file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise HTTPException(413, f"{upload.filename}: larger than {MOST_BYTES // 2**20} MB")
-    try:
-        checked(content)
-    except ValueError as error:
-        raise HTTPException(415, f"{upload.filename}: {error}; expected a JPEG, PNG, BMP or GIF picture") from error
+    if refused := _refused(content):
+        status, why = refused
+        raise HTTPException(status, f"{upload.filename}: {why}")
     return content
+
+
+def _refused(content: bytes) -> tuple[int, str] | None:
+    """The HTTP status and the reason, for a file that is no picture, or one of too many pixels."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            width, height = picture.size
+    except Image.DecompressionBombError:
+        return 413, f"more than {MOST_PIXELS // 10**6} megapixels"
+    except Exception:  # Pillow's readers raise whatever their parsing runs into
+        return 415, "not a readable picture; expected a JPEG, PNG or another picture"
+    if width * height > MOST_PIXELS:
+        return 413, f"{width}×{height} pixels: at most {MOST_PIXELS // 10**6} megapixels"
+    return None
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -135,6 +149,8 @@ def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarra
     """The picture with boxes and answers drawn, and a table with a row a face."""
     if path is None:
         return None, None
+    if refused := _refused(Path(path).read_bytes()):
+        raise gradio.Error(refused[1])
     (((looked,), rows),) = predictor.follow([Path(path)], faces, keep_pixels=True)
     found = rows[rows["reason"] == ""]
     if found.empty:

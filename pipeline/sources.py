@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import io
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,10 +18,11 @@ from PIL import Image
 
 from pipeline.errors import RequestError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # the last three get a reason, no answer
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic")  # as far as Pillow can
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 CAMERA = "camera:"
 LIST = "-"
+_READ_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")  # how JPEG, PNG and GIF files begin
 
 log = logging.getLogger(__name__)
 
@@ -43,27 +46,35 @@ class Picture:
 
 def expand(inputs: Iterable[str]) -> list[str]:
     """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep) and of patterns in
-    order of name, and for `-` what standard input lists, one a line.
+    order of name, and for `-` what standard input lists, one a line. What a list names and is not there stays in it:
+    `pictures` says so in its place.
 
-    Raises RequestError for what is not there, or where there is nothing at all.
+    Raises RequestError for another input that is not there, or where there is nothing at all.
     """
     found, inputs = [], list(inputs)
     for given in inputs:
         if given == LIST:
-            listed = [line.strip() for line in sys.stdin if line.strip()]
-            found += expand(listed) if listed else []
-        elif given.startswith(CAMERA) or Path(given).is_file():
-            found.append(given)
-        elif Path(given).is_dir():
-            endings = (*PICTURES, *VIDEOS)
-            found += sorted(str(file) for file in Path(given).rglob("*") if file.suffix.lower() in endings)
-        elif glob.has_magic(given):
-            found += sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
-        else:
+            listed = (os.fsdecode(line.strip()) for line in sys.stdin.buffer)
+            found += [name for line in listed if line for name in _expanded(line) or [line]]
+        elif (names := _expanded(given)) is None:
             raise RequestError(f"no picture, video or folder {given}")
+        else:
+            found += names
     if not found:
         raise RequestError(f"no pictures ({', '.join(PICTURES)}) and no videos in {', '.join(inputs)}")
     return found
+
+
+def _expanded(given: str) -> list[str] | None:
+    """What one input names; None where there is no such thing."""
+    if given.startswith(CAMERA) or os.path.isfile(given):  # noqa: PTH113  Path's own raises for a name that is too long
+        return [given]
+    if os.path.isdir(given):  # noqa: PTH112
+        endings = (*PICTURES, *VIDEOS)
+        return sorted(str(file) for file in Path(given).rglob("*") if file.suffix.lower() in endings)
+    if glob.has_magic(given):
+        return sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
+    return None
 
 
 def is_moving(name: object) -> bool:
@@ -71,13 +82,14 @@ def is_moving(name: object) -> bool:
     return isinstance(name, str) and (name.startswith(CAMERA) or Path(name).suffix.lower() in VIDEOS)
 
 
-def pictures(given: Iterable[Any], every: int = 1) -> Iterator[Picture]:
-    """Each as a Picture: paths, bytes of an encoded picture, uint8 RGB arrays [H, W, 3], PIL images; and of a video or
-    a camera each `every`-th frame. What can not be read is said in its place.
+def pictures(given: Any, every: int = 1) -> Iterator[Picture]:
+    """Each as a Picture: paths, bytes of an encoded picture, uint8 RGB arrays [H, W, 3], PIL images (or one of these
+    alone); and of a video or a camera each `every`-th frame. What can not be read is said in its place.
 
     Raises RequestError for a camera that is not there, or something of another kind.
     """
-    for number, one in enumerate(given):
+    alone = isinstance(given, (str, Path, bytes, bytearray, Image.Image)) or getattr(given, "ndim", None) == 3
+    for number, one in enumerate([given] if alone else given):
         if is_moving(one if isinstance(one, str) else str(one) if isinstance(one, Path) else None):
             yield from _frames(str(one), every)
         else:
@@ -92,18 +104,35 @@ def count(given: Iterable[str], every: int = 1) -> int:
 def _picture(one: Any, number: int) -> Picture:
     name = f"picture {number}"
     if isinstance(one, (str, Path)):
+        name = _legible(str(one))
         try:
-            return Picture(str(one), Path(one).read_bytes())
+            return _from_file(Path(one).read_bytes(), name)
         except OSError as error:
-            return Picture(str(one), reason=f"cannot be read: {error.strerror}")
+            return Picture(name, reason=f"cannot be read: {error.strerror}")
     if isinstance(one, (bytes, bytearray)):
-        return Picture(name, bytes(one))
+        return _from_file(bytes(one), name)
     if isinstance(one, Image.Image):
         return _from_pillow(one, name)
     if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3 and one.size:
         return Picture(name, pixels=one)
     what = f"an array {one.dtype} {one.shape}" if isinstance(one, np.ndarray) else type(one).__name__
     raise RequestError(f"{name} is {what}: expected a path, bytes, a PIL image, or a uint8 RGB array [H, W, 3]")
+
+
+def _legible(path: str) -> str:
+    """The path as text that every format holds, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _from_file(content: bytes, name: str) -> Picture:
+    """An encoded picture as it is; one in a format that only Pillow reads (WebP, TIFF, …) as its pixels."""
+    if not content.startswith(_READ_BY_TENSORFLOW):
+        try:
+            with Image.open(io.BytesIO(content)) as picture:
+                return _from_pillow(picture, name)
+        except Exception:  # Pillow's readers raise whatever they run into; `canvas.checked` will say what is wrong
+            return Picture(name, content)
+    return Picture(name, content)
 
 
 def _from_pillow(picture: Image.Image, name: str) -> Picture:
@@ -124,8 +153,9 @@ def _frames(name: str, every: int) -> Iterator[Picture]:
     if not video.isOpened():
         if name.startswith(CAMERA):
             raise RequestError(f"no {name}: expected camera:0 for the first camera of this machine")
-        yield Picture(name, reason="not a readable video")
+        yield Picture(_legible(name), reason="not a readable video")
         return
+    name = _legible(name)
     rate, promised = video.get(cv2.CAP_PROP_FPS) or 25.0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     number = 0
     while video.grab():

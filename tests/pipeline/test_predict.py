@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,17 +184,79 @@ def test_a_camera_that_is_not_there_is_refused(predictor: Predictor) -> None:
 # -- what is looked at ------------------------------------------------------------------------------------------------
 
 
+def test_one_picture_alone_is_taken_as_one(predictor: Predictor, drawn_faces: list[str]) -> None:
+    with Image.open(drawn_faces[0]) as picture:
+        pixels = np.asarray(picture)
+    for given in (drawn_faces[0], Path(drawn_faces[0]), Path(drawn_faces[0]).read_bytes(), pixels):
+        assert len(predictor(given, faces="whole")) == 1
+
+
+@pytest.mark.parametrize("ending", ["webp", "tiff"])
+def test_what_only_pillow_reads_is_answered_too(ending: str, predictor, drawn_faces: list[str], tmp_path: Path) -> None:
+    with Image.open(drawn_faces[0]) as picture:
+        picture.save(tmp_path / f"face.{ending}", lossless=True)
+    table = predictor([drawn_faces[0], tmp_path / f"face.{ending}"], faces="whole")
+    assert table["reason"].tolist() == ["", ""]
+    assert np.ptp(table["gender_p_male"]) < 0.01
+
+
+def test_a_name_that_is_no_utf8_is_answered_legibly(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    shutil.copy(drawn_faces[0], odd)
+    predict.predict(run.path, [os.fsdecode(odd)], tmp_path / "said.parquet", faces="whole")
+    said = pd.read_parquet(tmp_path / "said.parquet")
+    assert said["path"].tolist() == [f"{tmp_path}/caf\\xe9.jpg"]
+    assert said["reason"].tolist() == [""]
+
+
+def test_what_was_answered_before_an_error_is_kept(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no camera:99"):
+        predict.predict(run.path, [*drawn_faces * 10, "camera:99"], tmp_path / "said.csv", faces="whole")
+    assert len(pd.read_csv(tmp_path / "said.csv")) >= predict.BATCH
+
+
+def test_drawing_into_the_folder_of_the_pictures_is_refused(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
+    mine = Path(shutil.copy(drawn_faces[0], tmp_path / "me.jpg"))
+    before = mine.read_bytes()
+    with pytest.raises(RequestError, match=r"me\.jpg lies there and might be overwritten"):
+        predict.predict(run.path, [str(mine)], tmp_path / "said.csv", faces="whole", draw=tmp_path)
+    assert mine.read_bytes() == before
+
+
+def test_every_picture_is_drawn_under_a_name_of_its_own(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
+    names = ["a/x.jpg", "b/x.jpg", "c/x-2.jpg"]
+    for name, face in zip(names, drawn_faces, strict=False):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(face, tmp_path / name)
+    given = [str(tmp_path / name) for name in names]
+    predict.predict(run.path, given, tmp_path / "said.csv", faces="whole", draw=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-2-2.jpg", "x-2.jpg", "x.jpg"]
+
+
+def list_on_stdin(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
 def test_folders_patterns_and_lists_name_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b.jpg", "a.png", "sub/c.mp4", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/b.jpg\n\n"))
+    list_on_stdin(monkeypatch, f"{tmp_path}/b.jpg\n\n")
     found = sources.expand([str(tmp_path), f"{tmp_path}/*.png", "-"])
     assert [Path(path).name for path in found] == ["a.png", "b.jpg", "c.mp4", "a.png", "b.jpg"]
 
 
+def test_what_a_list_names_in_vain_is_said_in_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "there.png")
+    list_on_stdin(monkeypatch, f"{tmp_path}/gone.jpg\n{'long' * 99}.jpg\n{tmp_path}/there.png\n")
+    gone, long, there = sources.pictures(sources.expand(["-"]))
+    assert gone.reason == "cannot be read: No such file or directory"
+    assert long.reason == "cannot be read: File name too long"
+    assert there.content and not there.reason
+
+
 def test_an_empty_list_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    list_on_stdin(monkeypatch, "\n")
     with pytest.raises(RequestError, match="no videos in -"):
         sources.expand(["-"])
 

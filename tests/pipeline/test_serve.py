@@ -65,6 +65,13 @@ def test_a_picture_that_is_too_large_is_refused(client: TestClient, monkeypatch:
     assert (answer.status_code, answer.json()["detail"]) == (413, "0.jpg: larger than 0 MB")
 
 
+def test_a_picture_of_too_many_pixels_is_refused(client: TestClient, face: Path, monkeypatch) -> None:
+    monkeypatch.setattr(serve, "MOST_PIXELS", 100)
+    answer = post(client, face.read_bytes())
+    assert answer.status_code == 413
+    assert "pixels: at most" in answer.json()["detail"]
+
+
 def test_a_request_that_is_too_large_is_refused_before_it_is_read(client: TestClient) -> None:
 
     answer = client.post("/api/predict", content=b"x", headers={"Content-Length": str(2**30)})
