@@ -122,7 +122,7 @@ def _groups(run: Run, rows: pd.DataFrame | None) -> tuple[dict[str, list[list[st
         if rows is None:
             table = datasets.load(run.experiment.stages[-1].data)
             rows = table[table["split"] == split]
-        said = pd.read_csv(run.file(f"predictions{runs.suffix(split)}.csv"), dtype={"path": str, "subject": str})
+        said = runs.read_predictions(run.file(f"predictions{runs.suffix(split)}.csv"))
     except RequestError as error:
         return {}, f"Not known, for the data were not at hand: {error}"
     columns = _group_columns(rows)
@@ -160,7 +160,8 @@ def _measured(part: pd.DataFrame, target: Target) -> str:
         return ""
     part = part[part[target.name].notna()]
     true, answer = part[target.name], part[f"{target.name}_predicted"]
-    each = ((true == answer) if targets.of(target).classes else (true - answer).abs()).to_numpy(float)
+    classes = targets.of(target).classes
+    each = ((true == answer) if classes else (true.astype(float) - answer.astype(float)).abs()).to_numpy(float)
     persons = part["subject"].fillna(part["path"]).to_numpy()
     bounds = metrics.intervals(lambda chosen: {"mean": each[chosen].mean()}, persons).get("mean")
     return f"{_number(each.mean())} ({_interval(bounds)})" if bounds else _number(each.mean())

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline import card, conversion, datasets, parity, runs, targets
+from pipeline import card, conversion, datasets, inputs, parity, runs, targets
 from pipeline.canvas import WHOLE, canvas, fit
 from pipeline.config import Experiment
 from pipeline.conversion import Answering
@@ -26,25 +26,27 @@ log = logging.getLogger(__name__)
 FORMATS = ("saved_model", "litert", "onnx")
 
 
-def export(run: Run, format: str = "saved_model", quantize: str | None = None) -> Path:
+def export(run: Run, format: str = "saved_model", quantize: str | None = None, root: str | None = None) -> Path:
     """Write a run's model into the run, with its MODEL_CARD.md; answers the folder.
 
     saved_model: `saved_model/`. `serving_default` takes `images` (uint8 [N, H, W, 3], RGB, any H and W), `jpeg` takes
     `bytes` (string [N], upright JPEG or PNG): both of whole pictures of one face. `assets.extra/labels.json` says what
-    the answers mean.
+    the answers mean, parity.json beside it how the file compares with the run on pictures of its data, where these are
+    at hand.
     litert, onnx: `litert/model.tflite` or `onnx/model.onnx`, which take `images` (uint8 [N, S, S, 3], RGB, canvases),
-    beside it labels.json, parity.json (how it compares with the run on pictures of its data) and the card. quantize:
-    `float16` or, for LiteRT, `int8`, calibrated on training pictures; the folder is then `litert-int8/`.
-    All answer {target: years [N] or probabilities [N, C]}.
+    beside it labels.json, parity.json and the card. quantize: `float16` or, for LiteRT, `int8`, calibrated on training
+    pictures; the folder is then `litert-int8/`.
+    All answer {target: years [N] or probabilities [N, C]}. root: where the run's data lie now.
 
-    Raises RequestError for a format or quantisation that there is not, a run without its model.keras, or data that are
-    not at hand to compare on; WorkError for a network that cannot be converted, or a file that differs from its run by
-    more than `parity.LIMITS`, which is not kept.
+    Raises RequestError for a format or quantisation that there is not, a run without its model.keras, or, of a
+    conversion, data that are not at hand to compare on; WorkError for a network that cannot be converted, or a file
+    that differs from its run by more than `parity.LIMITS`, which is not kept.
     """
     _check(format, quantize)
     if keras.backend.backend() != "tensorflow":
-        return _export_with_tensorflow(run, format, quantize)
-    folder = _saved_model(run) if format == "saved_model" else _converted(run, format, quantize)
+        return _export_with_tensorflow(run, format, quantize, root)
+    experiment = datasets.moved(run.experiment, root)
+    folder = _saved_model(run, experiment) if format == "saved_model" else _converted(run, experiment, format, quantize)
     text = card.write(run)
     if format != "saved_model":
         runs.write_text(folder / card.NAME, text)
@@ -64,11 +66,11 @@ def _check(format: str, quantize: str | None) -> None:
         )
 
 
-def _export_with_tensorflow(run: Run, format: str, quantize: str | None) -> Path:
+def _export_with_tensorflow(run: Run, format: str, quantize: str | None, root: str | None) -> Path:
     """Only Keras on TensorFlow traces what is exported: a child process does it. Raises WorkError if it fails."""
     program = [sys.executable, "-m", "pipeline", "export", str(run.path.absolute()), "--format", format]
     done = subprocess.run(
-        [*program, *(["--quantize", quantize] if quantize else [])],
+        [*program, *(["--quantize", quantize] if quantize else []), *(["--root", root] if root else [])],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         cwd=Path(__file__).parent.parent,
         text=True,
@@ -77,8 +79,9 @@ def _export_with_tensorflow(run: Run, format: str, quantize: str | None) -> Path
     if done.returncode:
         raise WorkError(f"the export of {run.path} failed: {done.stderr.strip().splitlines()[-1]}")
     folder = run.path / _folder(format, quantize)
-    if format != "saved_model":
-        log.info(parity.shown(json.loads((folder / "parity.json").read_text(encoding="utf-8"))))
+    report = _beside(folder, format) / "parity.json"
+    if report.exists():
+        log.info(parity.shown(json.loads(report.read_text(encoding="utf-8"))))
     return folder
 
 
@@ -86,19 +89,35 @@ def _folder(format: str, quantize: str | None) -> str:
     return f"{format}-{quantize}" if quantize else format
 
 
-def _saved_model(run: Run) -> Path:
-    experiment = run.experiment
-    model = Answering(load_network(run), experiment)
-    with runs.written(run.path / "saved_model") as temporary:
+def _beside(folder: Path, format: str) -> Path:
+    """Where labels.json and parity.json lie: a SavedModel has a place of its own for what others add to it."""
+    return folder / "assets.extra" if format == "saved_model" else folder
+
+
+def _saved_model(run: Run, experiment: Experiment) -> Path:
+    folder = run.path / "saved_model"
+    model, canvases = Answering(load_network(run), experiment), _to_compare_on(experiment)
+    with runs.written(folder) as temporary:
         _archive(model, experiment.model.image_size).write_out(temporary, verbose=False)
-        labels = temporary / "assets.extra" / "labels.json"
-        labels.parent.mkdir()
-        labels.write_text(_labels(experiment), encoding="utf-8")
-    return run.path / "saved_model"
+        beside = _beside(temporary, "saved_model")
+        beside.mkdir()
+        (beside / "labels.json").write_text(_labels(experiment), encoding="utf-8")
+        if canvases is not None:
+            _passed(parity.compare(run, model, canvases, temporary, "saved_model"), beside)
+    return folder
 
 
-def _converted(run: Run, format: str, quantize: str | None) -> Path:
-    experiment, folder = run.experiment, run.path / _folder(format, quantize)
+def _to_compare_on(experiment: Experiment) -> inputs.Canvases | None:
+    """A SavedModel is the run's network, not a conversion of it: it may be written where the data are not."""
+    try:
+        return parity.seen(experiment, datasets.load(experiment.stages[-1].data))
+    except (RequestError, WorkError) as error:
+        log.warning(f"the SavedModel is not compared with the run: {error}")
+        return None
+
+
+def _converted(run: Run, experiment: Experiment, format: str, quantize: str | None) -> Path:
+    folder = run.path / _folder(format, quantize)
     table = datasets.load(experiment.stages[-1].data)
     canvases = parity.seen(experiment, table)
     samples = parity.calibration(experiment, table) if quantize == "int8" else None
@@ -106,11 +125,15 @@ def _converted(run: Run, format: str, quantize: str | None) -> Path:
         temporary.mkdir()
         conversion.convert(run, temporary / conversion.FILES[format], format, quantize, samples)
         (temporary / "labels.json").write_text(_labels(experiment), encoding="utf-8")
-        report = parity.compare(run, canvases, temporary, format, quantize)
-        runs.write_json(temporary / "parity.json", report)
-        log.info(parity.shown(report))
-        parity.check(report)
+        _passed(parity.compare(run, conversion.load(run), canvases, temporary, format, quantize), temporary)
     return folder
+
+
+def _passed(report: dict[str, Any], folder: Path) -> None:
+    """Show a report and keep it. Raises WorkError if the file differs from its run by too much."""
+    runs.write_json(folder / "parity.json", report)
+    log.info(parity.shown(report))
+    parity.check(report)
 
 
 def _archive(model: Answering, size: int) -> keras.export.ExportArchive:

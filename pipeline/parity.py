@@ -1,4 +1,4 @@
-"""Whether a converted file answers as its run does: both see the same pictures, and the file is opened by its own
+"""Whether an exported file answers as its run does: both see the same pictures, and the file is opened by its own
 runtime, with nothing of ours."""
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rich.table import Table
 from pipeline import conversion, inputs, splits, targets
 from pipeline.config import Experiment
 from pipeline.errors import RequestError, WorkError
+from pipeline.network import leaves
 from pipeline.report import as_text
 from pipeline.runs import Run
 from pipeline.targets import Kind
@@ -61,18 +62,26 @@ def open_onnx(folder: Path) -> Answer:
     return lambda canvases: dict(zip(names, session.run(names, {"images": canvases}), strict=True))
 
 
-OPEN = {"litert": open_litert, "onnx": open_onnx}
+def open_saved_model(folder: Path) -> Answer:
+    """A function that answers by the SavedModel in a folder."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(folder))  # its signatures live only as long as it does
+    return lambda canvases: _as_numpy(model.signatures["serving_default"](images=tf.constant(canvases)))
+
+
+OPEN = {"saved_model": open_saved_model, "litert": open_litert, "onnx": open_onnx}
 
 
 def seen(experiment: Experiment, table: pd.DataFrame) -> inputs.Canvases:
     """Pictures to compare on: up to PICTURES validation rows of a run's data, else test rows, by hash.
 
-    Their canvases are not cut to `Data.centre`: the converted file does that.
+    Their canvases are not cut to `Data.centre`: the exported file does that.
     """
     split = next((name for name in ("val", "test") if (table["split"] == name).any()), None)
     if split is None:
         raise RequestError(
-            f"{experiment.stages[-1].data.name} has no validation and no test rows to compare a converted file on: "
+            f"{experiment.stages[-1].data.name} has no validation and no test rows to compare an exported file on: "
             "name a split that sets some aside"
         )
     return _canvases(experiment, table, split, PICTURES)
@@ -89,8 +98,15 @@ def _canvases(experiment: Experiment, table: pd.DataFrame, split: str, count: in
     return inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
 
 
-def compare(run: Run, canvases: inputs.Canvases, folder: Path, format: str, quantize: str | None) -> dict[str, Any]:
-    """The report on the file in `folder`, for parity.json.
+def compare(
+    run: Run,
+    model: conversion.Answering,
+    canvases: inputs.Canvases,
+    folder: Path,
+    format: str,
+    quantize: str | None = None,
+) -> dict[str, Any]:
+    """The report on the file in `folder` beside the run's `model`, for parity.json.
 
     pictures, split; bytes, and those of the run's model.keras (`float_bytes`); latency_ms, the median of one picture
     at a time, of the file and of the run on TensorFlow;
@@ -99,20 +115,21 @@ def compare(run: Run, canvases: inputs.Canvases, folder: Path, format: str, quan
     target's metric of run and of file, and of classes `accuracy_lost`.
     """
     pictures = canvases.first(PICTURES)
-    file, network = OPEN[format](folder), in_tensorflow(conversion.load(run))
+    file, network = OPEN[format](folder), in_tensorflow(model)
     answers, wanted = _in_batches(file, pictures), _in_batches(network, pictures)
     kinds = [targets.of(target) for target in run.experiment.targets]
     kept = quantize or "float32"
+    limits = LIMITS["float16" if _reckons_in_16_bits(model) else kept]
     return {
         "format": format,
         "kept_in": kept,
         "split": str(canvases.rows["split"].iloc[0]),
         "pictures": len(pictures),
-        "bytes": (folder / conversion.FILES[format]).stat().st_size,
+        "bytes": _size(folder / conversion.FILES[format] if format in conversion.FILES else folder),
         "float_bytes": run.model.stat().st_size,
         "latency_ms": {"file": _latency(file, pictures), "run": _latency(network, pictures)},
         "targets": {kind.name: _compared(kind, wanted[kind.name], answers[kind.name], canvases.rows) for kind in kinds},
-        "limits": {kind.name: LIMITS[kept][_sort(kind)] for kind in kinds},
+        "limits": {kind.name: limits[_sort(kind)] for kind in kinds},
     }
 
 
@@ -156,7 +173,21 @@ def in_tensorflow(model: conversion.Answering) -> Answer:
     import tensorflow as tf
 
     answer = tf.function(model, autograph=False)
-    return lambda canvases: {name: said.numpy() for name, said in answer(tf.constant(canvases)).items()}
+    return lambda canvases: _as_numpy(answer(tf.constant(canvases)))
+
+
+def _as_numpy(answers: dict[str, Any]) -> Answers:
+    return {name: said.numpy() for name, said in answers.items()}
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+
+
+def _reckons_in_16_bits(model: conversion.Answering) -> bool:
+    """Only a SavedModel of a run in mixed precision does: a conversion is in float32 before it is made smaller."""
+    return any(layer.compute_dtype != "float32" for layer in leaves(model.network))
 
 
 def _in_batches(answer: Answer, pictures: np.ndarray) -> Answers:

@@ -9,7 +9,7 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import Predictor, export, runs
-from pipeline.config import Experiment, Model, Stage
+from pipeline.config import Data, Experiment, Model, Stage
 from pipeline.predict import BATCH
 from pipeline.runs import Run
 from tests.bench import detection
@@ -79,7 +79,10 @@ def sought(folder: Path, model: str, count: int) -> Contenders:
 
 def exported(folder: Path, name: str, manifest: pd.DataFrame) -> tuple[Run, keras.Model]:
     """A run that was exported but not trained, and its network."""
-    run = runs.create(Experiment(Model(name, "none", SIZE), (Stage("train"),), TARGETS, name), folder / "runs")
+    table = folder / f"{name}.csv"
+    manifest[["path", "age", "gender"]].assign(split="val").to_csv(table, index=False)
+    stage = Stage("train", Data("csv", root=str(table)))
+    run = runs.create(Experiment(Model(name, "none", SIZE), (stage,), TARGETS, name), folder / "runs")
     network = network_of(name, SIZE, encoded(manifest)[0])
     network.save(run.path / "model.keras")
     export(run)

@@ -1,4 +1,4 @@
-"""LiteRT and ONNX files answer as the run does, opened by their runtimes alone; what does not is refused."""
+"""SavedModels, LiteRT and ONNX files answer as the run does, opened by their runtimes alone; others are refused."""
 
 from __future__ import annotations
 
@@ -133,19 +133,38 @@ def test_what_is_not_offered_is_refused_with_what_is(run, options: tuple[str, ..
     assert message in capsys.readouterr().err
 
 
-def test_a_file_that_differs_is_refused_and_not_kept(run, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_saved_model_has_its_report_beside_its_labels(run) -> None:
+    report = json.loads((run.saved_model / "assets.extra" / "parity.json").read_text())
+    assert report["targets"]["age"]["largest_difference"] < 1e-3
+    assert report["targets"]["gender"]["largest_difference"] < 1e-5
+    largest = (run.saved_model / "variables" / "variables.data-00000-of-00001").stat().st_size
+    assert largest < report["bytes"] < 20 * largest
+    assert report["latency_ms"]["file"] > 0
+
+
+def test_a_saved_model_is_written_where_the_data_are_not(run, tmp_path: Path, caplog) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
-    opened = parity.open_onnx
+    text = (copy.path / "experiment.json").read_text()
+    (copy.path / "experiment.json").write_text(text.replace(run.experiment.stages[0].data.root, "gone.csv"))
+    shutil.rmtree(copy.saved_model)
+    beside = export(copy) / "assets.extra"
+    assert [path.name for path in beside.iterdir()] == ["labels.json"]
+    assert "not compared with the run: " in caplog.text
+
+
+@pytest.mark.parametrize("format", ["onnx", "saved_model"])
+def test_a_file_that_differs_is_refused_and_not_kept(format: str, run, tmp_path: Path, monkeypatch, capsys) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    opened, before = parity.OPEN[format], sorted(copy.path.rglob("*"))
 
     def older(folder: Path) -> parity.Answer:
         answer = opened(folder)
         return lambda canvases: (said := answer(canvases)) | {"age": said["age"] + 0.2}
 
-    monkeypatch.setitem(parity.OPEN, "onnx", older)
-    assert main(["export", str(copy.path), "--format", "onnx"]) == 1
+    monkeypatch.setitem(parity.OPEN, format, older)
+    assert main(["export", str(copy.path), "--format", format]) == 1
     assert "age: largest difference 0.2, at most 0.1 is allowed" in capsys.readouterr().err
-    assert not (copy.path / "onnx").exists()
-    assert not [path for path in copy.path.rglob("*") if path.name.startswith(".")]
+    assert sorted(copy.path.rglob("*")) == before
 
 
 def test_one_picture_may_always_differ() -> None:
@@ -163,6 +182,14 @@ def test_a_run_without_its_data_is_refused(run, tmp_path: Path) -> None:
     (copy.path / "experiment.json").write_text(text.replace(run.experiment.stages[0].data.root, "gone.csv"))
     with pytest.raises(RequestError, match=r"gone\.csv"):
         export(copy, "onnx")
+
+
+def test_an_export_finds_its_data_where_they_lie_now(run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    text, root = (copy.path / "experiment.json").read_text(), run.experiment.stages[0].data.root
+    (copy.path / "experiment.json").write_text(text.replace(root, "gone.csv"))
+    assert main(["export", str(copy.path), "--format", "onnx", "--root", root]) == 0
+    assert (copy.path / "onnx" / "parity.json").is_file()
 
 
 def test_calibration_sees_training_rows_alone(run, monkeypatch) -> None:
@@ -232,6 +259,16 @@ def test_metrics_by_group_are_those_of_predictions(exported: Run) -> None:
     assert int(count) == len(women)
     assert by_age.startswith(f"{mae:.3g} (")
     assert by_gender.startswith(f"{accuracy:.3g} (")
+
+
+def test_a_class_named_none_is_counted_in_the_card(run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    for name in ("experiment.json", "results.json", "predictions.csv"):
+        (copy.path / name).write_text((copy.path / name).read_text().replace("female", "None"))
+    table = datasets.load(run.experiment.stages[-1].data)
+    rows = table[table["split"] == "test"].assign(gender=lambda rows: rows["gender"].replace("female", "None"))
+    shown = [line for line in card.write(copy, rows).splitlines() if line.startswith("| None |")]
+    assert int(shown[0].split("|")[2]) == (rows["gender"] == "None").sum()
 
 
 def test_the_card_of_a_run_that_was_not_judged_says_so_until_it_is(run, tmp_path: Path) -> None:
