@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run_path", metavar="RUN")
     command.add_argument("--format", default="saved_model", help="saved_model, litert or onnx")
     command.add_argument("--quantize", metavar="float16|int8", help="a smaller file; int8 is offered for litert")
+    command.add_argument("--root", metavar="DIR", help="where the run's data lie now")
 
     command = _add(commands, "serve", _serve, "a page and an HTTP API that answer for pictures")
     command.add_argument("model", metavar="RUN|SAVED_MODEL")
@@ -218,12 +219,12 @@ _named.__name__ = "NAME=VALUE"  # what argparse calls it in an error
 
 
 def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> Experiment:
-    """A run's experiment, perhaps with more epochs; nothing else of it may change."""
-    fixed = (name for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS) if name != "epochs")
+    """A run's experiment, perhaps with more epochs, its data perhaps elsewhere; nothing else of it may change."""
+    fixed = (name for name in (*STAGE_OPTIONS, *EXPERIMENT_OPTIONS) if name not in ("epochs", "root"))
     others = [*(option(name) for name in fixed if getattr(chosen, name) not in (None, [])), *rest]
     others += ["--protocol"] * (chosen.protocol != "report")
     if others:
-        raise RequestError(f"{others[0]}: a resumed run keeps its configuration; only --epochs may be given")
+        raise RequestError(f"{others[0]}: a resumed run keeps its configuration; only --epochs and --root may be given")
     if chosen.experiment not in (None, run.experiment.name):
         raise RequestError(f"{chosen.resume} is a run of {run.experiment.name}, not of {chosen.experiment}")
     experiment = with_short_options(run.experiment, chosen)
@@ -278,7 +279,7 @@ def _export(chosen: argparse.Namespace) -> Path:
     import_tensorflow()
     from pipeline import export
 
-    return export(run, chosen.format, chosen.quantize)
+    return export(run, chosen.format, chosen.quantize, chosen.root)
 
 
 def _serve(chosen: argparse.Namespace) -> str:

@@ -12,11 +12,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
 
 from pipeline import metrics, report, runs
+from pipeline.config import MEAN, Experiment
 from pipeline.errors import RequestError
 from pipeline.runs import RUNS, Run, open_run
 
@@ -24,6 +26,19 @@ log = logging.getLogger(__name__)
 
 FOLDER = RUNS / "compare"
 _NAMED = 3  # rows in an error
+_COLUMNS = ("target", "metric", "count", "run", "value", "difference", "low", "high")
+
+
+class Measurable(Protocol):
+    """Answers to rows that are judged by the metrics `names`."""
+
+    names: tuple[str, ...]
+
+    def at(self, rows: np.ndarray) -> Self:
+        """Those of some row numbers, repeated as they are."""
+
+    def measured(self) -> metrics.Metrics:
+        """The metrics."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +65,34 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Together:
+    """What a run said of several class targets, which are judged by their means (`metrics.overall`)."""
+
+    parts: tuple[Answers, ...]
+    names: tuple[str, ...] = metrics.OVERALL
+
+    def at(self, rows: np.ndarray) -> Together:
+        """Those of some row numbers, repeated as they are."""
+        return Together(tuple(part.at(rows) for part in self.parts))
+
+    def measured(self) -> metrics.Metrics:
+        """The metrics, each target's over the rows whose label is known."""
+        known = ((~np.isnan(part.true), part) for part in self.parts)
+        return metrics.overall(
+            [metrics.confusion(part.true[rows], part.said[rows], len(part.classes)) for rows, part in known]
+        )
+
+
+@dataclass(frozen=True)
 class _Judged:
-    """What `evaluate` wrote of a run: the path and the subject (or NA) of each row, and the answers of each target."""
+    """What `evaluate` wrote of a run: the path and the subject (or NA) of each row, and the answers of each target.
+    together: the targets that are judged by their means too."""
 
     run: str
     paths: pd.Series
     subjects: pd.Series
     answers: dict[str, Answers]
+    together: tuple[str, ...]
 
 
 def compare(paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -66,21 +102,27 @@ def compare(paths: Sequence[str | Path]) -> pd.DataFrame:
     difference (value − that of the first run), and low and high, its 95 % interval. It is bootstrapped over subjects
     (a picture without one stands for itself), the same ones being drawn for both runs: what is hard for both cancels.
 
-    Rows are the same where their paths are; where runs share no path at all, as when judged on two machines, where
-    their paths below the folder that holds all of a run's pictures are. Targets that a run was not judged on are left
-    out with a warning. Raises RequestError for a run that was not judged, for other rows, labels or classes than the
-    first run's, or when there is nothing that all were judged on.
+    Of several class targets there are also their means, as the target `mean`. Rows are the same where their paths are;
+    where runs share no path at all, as when judged on two machines, where their paths below the folder that holds all
+    of a run's pictures are. Targets that a run was not judged on are left out with a warning. Raises RequestError for a
+    run that was not judged, for other rows, labels or classes than the first run's, or when there is nothing that all
+    were judged on.
     """
     if len({*map(Path, paths)}) < max(2, len(paths)):
         raise RequestError(f"compare {' '.join(map(str, paths))}: expected two different runs or more")
     judged = _same_rows([_read(open_run(path)) for path in paths])
     groups = judged[0].subjects.fillna(judged[0].paths).to_numpy()
-    rows = [row for target in _shared_targets(judged) for row in _compared(target, judged, groups)]
-    return pd.DataFrame(rows)
+    if len(set(groups)) < 2:
+        log.warning("all rows are one person's: there are no intervals")
+    shared = _shared_targets(judged)
+    rows = [row for target in shared for row in _compared(target, judged, groups)]
+    if judged[0].together and all(one.together == judged[0].together for one in judged):
+        rows += _means_compared(judged, groups)
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def difference_intervals(
-    first: Answers, other: Answers, groups: np.ndarray, resamples: int = metrics.RESAMPLES
+    first: Measurable, other: Measurable, groups: np.ndarray, resamples: int = metrics.RESAMPLES
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of other − first, of every metric that both have; groups [N] says whose row it is."""
     return metrics.intervals(lambda rows: _difference(first.at(rows), other.at(rows)), groups, resamples=resamples)
@@ -104,7 +146,7 @@ def _read(run: Run) -> _Judged:
         if not file.is_file():
             raise RequestError(f"{run.path} has no {file.name}: {evaluate} writes it")
     try:
-        return _judged(run, *files)
+        return _judged(run, run.experiment, *files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())
         raise RequestError(
@@ -112,14 +154,15 @@ def _read(run: Run) -> _Judged:
         ) from error
 
 
-def _judged(run: Run, results_file: Path, predictions_file: Path) -> _Judged:
+def _judged(run: Run, experiment: Experiment, results_file: Path, predictions_file: Path) -> _Judged:
     results = json.loads(results_file.read_text(encoding="utf-8"))
-    said = pd.read_csv(predictions_file, dtype=str, keep_default_na=False, na_values=[""])  # "None" may be a class
+    said = runs.read_predictions(predictions_file)
     if len(said) != results["count"]:
         raise ValueError(f"one has {results['count']} rows, the other {len(said)}")
     names = {target: _metric_names(found) for target, found in results["targets"].items()}
     answers = {target: _answers(said, target, names[target]) for target in names if names[target]}
-    return _Judged(str(run.path), said["path"], said["subject"], answers)
+    classes = [target.name for target in experiment.targets if target.kind == "classes" and target.name in answers]
+    return _Judged(str(run.path), said["path"], said["subject"], answers, tuple(classes) if MEAN in results else ())
 
 
 def _metric_names(found: dict[str, object]) -> tuple[str, ...]:
@@ -202,11 +245,23 @@ def _compared(target: str, judged: Sequence[_Judged], groups: np.ndarray) -> lis
     for other in judged[1:]:
         _check_same_question(target, judged[0], other)
     known = np.flatnonzero(~np.isnan(judged[0].answers[target].true))
-    first, *others = (one.answers[target].at(known) for one in judged)
-    values = [one.measured() for one in (first, *others)]
-    intervals = [{}, *(difference_intervals(first, other, groups[known]) for other in others)]
+    return _beside(target, judged, [one.answers[target].at(known) for one in judged], groups[known])
+
+
+def _means_compared(judged: Sequence[_Judged], groups: np.ndarray) -> list[dict[str, object]]:
+    """The rows of the means over several class targets, which were found to be the same questions before."""
+    return _beside(MEAN, judged, [Together(tuple(one.answers[t] for t in one.together)) for one in judged], groups)
+
+
+def _beside(
+    target: str, judged: Sequence[_Judged], answers: Sequence[Measurable], groups: np.ndarray
+) -> list[dict[str, object]]:
+    """One row for each metric that all have and each run."""
+    first, *others = answers
+    values = [one.measured() for one in answers]
+    intervals = [{}, *(difference_intervals(first, other, groups) for other in others)]
     return [
-        {"target": target, "metric": metric, "count": len(known), "run": one.run, "value": found[metric]}
+        {"target": target, "metric": metric, "count": len(groups), "run": one.run, "value": found[metric]}
         | ({} if one is judged[0] else {"difference": found[metric] - values[0][metric]})
         | dict(zip(("low", "high"), bounds.get(metric, ()), strict=False))
         for metric in first.names
@@ -232,6 +287,6 @@ def _check_same_question(target: str, first: _Judged, other: _Judged) -> None:
         )
 
 
-def _difference(first: Answers, other: Answers) -> metrics.Metrics:
+def _difference(first: Measurable, other: Measurable) -> metrics.Metrics:
     before, after = first.measured(), other.measured()
     return {name: after[name] - before[name] for name in before if name in after}

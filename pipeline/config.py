@@ -346,7 +346,7 @@ class Data:
     the file. classes (csv): further class columns to learn. split_lists (utkface): CSV files of published train and
     test rows. view, pictures, ages (adience): which lists, which pictures, and whether odd ages are mapped to the eight
     groups. part, cropped (imdb_wiki): what is there, unless one is asked for. source (celeba): the authors' files, or
-    tensorflow-datasets.
+    tensorflow-datasets. judged (fashion): the test list, or in its place the validation list, which has labels.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS
@@ -366,6 +366,7 @@ class Data:
     part: Literal["imdb", "wiki", "both"] | None = None
     cropped: bool | None = None
     source: Literal["files", "tfds"] | None = None
+    judged: Literal["test", "val"] | None = None
 
     def __post_init__(self) -> None:
         _check(self.limit is None or self.limit >= 1, "limit", "at least 1 row", self.limit)

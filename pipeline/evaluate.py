@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -56,7 +55,7 @@ def evaluate(
     elif dataset is not None:
         data = Data(dataset, root=root, margin=data.margin, aligned=data.aligned, centre=data.centre)
     elif root is not None:
-        experiment = _moved(experiment, root)
+        experiment = datasets.moved(experiment, root)
         data = experiment.stages[-1].data
     table = datasets.load(data)
     rows = table[table["split"] == split].reset_index(drop=True)
@@ -75,7 +74,7 @@ def evaluate(
     size, cache = experiment.model.image_size, experiment.cache
     canvases = inputs.make_canvases(rows, size, data.margin, cache, split, data.centre)
     judged = judge(network, judged_targets, canvases, inputs.viewed(canvases, views), views)
-    results = _results(split, views, canvases.rows, judged_targets, judged, network)
+    results = _results(split, views, canvases.rows, judged_targets, judged, network) | {"data": runs.told(data)}
     leaks = None if trained_on is None else splits.leaks(canvases.rows, trained_on)
     results["leak"] = None if leaks is None else {name: int(rows.sum()) for name, rows in leaks.items()}
     if leaks is not None and audit:
@@ -101,13 +100,6 @@ def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str,
         table[target.name] = rows[target.name]
         table = table.join(columns(target.name, targets.of(target).describe(), answers[target.name]))
     return table
-
-
-def _moved(experiment: Experiment, root: str) -> Experiment:
-    """The experiment with its last stage's data, wherever they are used, at another place."""
-    last = experiment.stages[-1].data
-    stages = (replace(s, data=replace(s.data, root=root)) if s.data == last else s for s in experiment.stages)
-    return replace(experiment, stages=tuple(stages))
 
 
 def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed: bool) -> pd.DataFrame | None:

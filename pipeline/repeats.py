@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets, loading, plots, runs, targets
-from pipeline.config import Data, Experiment, FoldSplit
+from pipeline.config import MEAN, Data, Experiment, FoldSplit
 from pipeline.errors import EmptySplitError, RequestError
 from pipeline.evaluate import evaluate
 from pipeline.runs import Run, results_name
@@ -46,7 +46,7 @@ def carry_out(
         except EmptySplitError as error:
             log.warning("%s", error)
     for data in others:
-        if not (run.path / results_name("test", data.name)).exists():
+        if not runs.is_judged_on(run, data):
             evaluate(run, "test", data)
     return run
 
@@ -84,14 +84,18 @@ def repeat(experiments: Mapping[str, Experiment], what: str, runs_folder: str | 
         log.info(f"{label} ({number} of {len(experiments)})")
         done[label] = carry_out(experiment, runs_folder, devices)
     experiment = next(iter(experiments.values()))
-    name = _base_name(experiment.name) if len(experiments) > 1 else experiment.name  # one fold is no sum of all
+    name = runs.name_of(experiment)
+    name = _base_name(name) if len(experiments) > 1 else name  # one fold is no sum of all
     folder = Path(runs_folder) / f"{name}-{what}"
     folder.mkdir(parents=True, exist_ok=True)
     judged = results_name(runs.judged_split(datasets.resolve(experiment)))
     found = {label: json.loads(run.file(judged).read_text(encoding="utf-8")) for label, run in done.items()}
-    summary = {"runs": {label: str(run.path) for label, run in done.items()}, "targets": summarise(found)}
+    summed = summarise(found)
+    summary = {"runs": {label: str(run.path) for label, run in done.items()}, "targets": summed}
+    summary |= {MEAN: summed.pop(MEAN)} if MEAN in summed else {}
     runs.write_json(folder / f"{what}.json", summary)
-    runs.write_text(folder / f"{what}.md", table(summary["targets"]).to_markdown(index=False) + "\n")
+    together = {MEAN: summary[MEAN]} if MEAN in summary else {}
+    runs.write_text(folder / f"{what}.md", table(summed | together).to_markdown(index=False) + "\n")
     for target in loading.settle(experiment).targets:
         if "confusion" in summary["targets"][target.name]:
             counts, classes = summary["targets"][target.name]["confusion"], targets.of(target).classes
@@ -101,12 +105,13 @@ def repeat(experiments: Mapping[str, Experiment], what: str, runs_folder: str | 
 
 
 def summarise(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of several results.json: {target: {metric: {"mean", "std", "values"}, "confusion": their sum}}.
+    """Of several results.json: {target: {metric: {"mean", "std", "values"}, "confusion": their sum}}; likewise `mean`,
+    which is of several class targets.
 
     std is of a sample (n − 1), None of one run. A metric that is undefined in one is so in the mean.
     """
-    names = list(next(iter(results.values()))["targets"])
-    return {name: _summed_up([found["targets"][name] for found in results.values()]) for name in names}
+    parts = [found["targets"] | ({MEAN: found[MEAN]} if MEAN in found else {}) for found in results.values()]
+    return {name: _summed_up([part[name] for part in parts]) for name in parts[0]}
 
 
 def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -129,7 +134,7 @@ def _at_fold(experiment: Experiment, fold: int) -> Experiment:
         split = FoldSplit(fold=fold, val=getattr(stage.data.split, "val", 0.0) or 0.1)
         return replace(stage, data=replace(stage.data, split=split))
 
-    name = f"{experiment.name}-fold{fold}"
+    name = f"{runs.name_of(experiment)}-fold{fold}"
     return replace(experiment, name=name, stages=tuple(map(tested, experiment.stages)))
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline import catalog, datasets, loading, protocols, runs, writeup
-from pipeline.config import Augment, Data, Experiment, FoldSplit
+from pipeline.config import Augment, Data, Experiment, FoldSplit, Model
 from pipeline.errors import RequestError, WorkError, unknown
 from pipeline.progress import duration
 from pipeline.startup import import_tensorflow
@@ -94,20 +94,32 @@ def plan(
 
 def _case(table: Table, row: Row, quick: bool, roots: Mapping[str, str], weights: Mapping[str, str]) -> Case:
     experiment = loading.load_experiment(row.experiment)
-    other = table.other and _rooted(table.other, roots)
+    judged_elsewhere = any(row.source(column).startswith("other:") for column in table.columns)
+    other = _rooted(table.other, roots) if table.other and judged_elsewhere else None
     if quick:
         experiment = protocols.quick(experiment)
         other = other and Data("sample", limit=protocols.QUICK_ROWS)
     stages = tuple(replace(stage, data=_rooted(stage.data, roots)) for stage in experiment.stages)
-    model = replace(experiment.model, weights=weights.get(experiment.model.name, experiment.model.weights))
-    experiment = replace(experiment, stages=stages, model=model)
+    experiment = replace(experiment, stages=stages, model=started_from(experiment, weights))
     try:
         for stage in experiment.stages:
             _rows_of(stage.data)
         ours = loading.settle(experiment)
-        return Case(table, row, ours, tuple(map(loading.settle, _over_folds(protocols.honest(ours)))), other)
+        honest = tuple(map(loading.settle, _over_folds(protocols.honest(ours))))
     except RequestError as error:
         return Case(table, row, why_not=str(error))
+    try:
+        if other:
+            _rows_of(other)
+    except RequestError as error:
+        return Case(table, row, ours, honest, why_not=f"it cannot be judged on {other.name}: {error}")
+    return Case(table, row, ours, honest, other)
+
+
+def started_from(experiment: Experiment, weights: Mapping[str, str]) -> Model:
+    """The experiment's model with a file in the place of ImageNet's download; one that starts from nothing does so."""
+    model = experiment.model
+    return replace(model, weights=weights.get(model.name, "imagenet")) if model.weights == "imagenet" else model
 
 
 def _rooted(data: Data, roots: Mapping[str, str]) -> Data:
@@ -210,5 +222,9 @@ def _is_complete(experiment: Experiment, others: Iterable[Data], runs_folder: st
     """Whether the experiment was run and judged; a test split without any rows is never judged."""
     run = runs.find(experiment, runs_folder)
     split = runs.judged_split(experiment)
-    names = [runs.results_name(split), *(runs.results_name("test", data.name) for data in others)]
-    return run is not None and run.is_finished and all((run.path / name).exists() for name in names)
+    return (
+        run is not None
+        and run.is_finished
+        and (run.path / runs.results_name(split)).exists()
+        and all(runs.is_judged_on(run, data) for data in others)
+    )

@@ -10,12 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import parsing
-from pipeline.config import Experiment, RandomSplit
+from pipeline.config import Data, Experiment, RandomSplit
 from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Run:
 
 def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     """A new directory `runs/<experiment>/<YYYYmmdd-HHMMSS>` with its experiment.json."""
-    folder = Path(runs) / (experiment.name or experiment.model.name)
+    folder = Path(runs) / name_of(experiment)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(dated(folder))
@@ -87,6 +87,11 @@ def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     return run
 
 
+def name_of(experiment: Experiment) -> str:
+    """What its runs are found under."""
+    return experiment.name or experiment.model.name
+
+
 def reopen(run: Run, experiment: Experiment) -> None:
     """Clear away what a killed process left half-written, and note the configuration it goes on with. Until it is
     done again, the run is not finished."""
@@ -96,9 +101,16 @@ def reopen(run: Run, experiment: Experiment) -> None:
     write_text(run.path / "experiment.json", parsing.to_json(experiment))
 
 
+def forget_results(run: Run) -> None:
+    """Remove what was said of the run's model: it is about to be replaced."""
+    for pattern in ("results*.json", "predictions*.csv", "prediction.*"):
+        for path in run.path.glob(pattern):
+            path.unlink()
+
+
 def find(experiment: Experiment, runs: str | Path = RUNS) -> Run | None:
     """The newest run of this very configuration (one with nothing left open), a finished one if there is any."""
-    folder = Path(runs) / experiment.name
+    folder = Path(runs) / name_of(experiment)
     found = [Run(path.parent) for path in folder.glob("*/experiment.json") if _is_of(path, _asked(experiment))]
     return max(found, key=lambda run: (run.is_finished, run.path.name), default=None)
 
@@ -216,6 +228,24 @@ def suffix(split: str, dataset: str | None = None, views: int = 1) -> str:
 def results_name(split: str, dataset: str | None = None, views: int = 1) -> str:
     """The file of an evaluation's results in its run."""
     return f"results{suffix(split, dataset, views)}.json"
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """What `evaluate` wrote of each row, all as text; an empty cell is unknown, and "None" may be a class."""
+    import pandas as pd
+
+    return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+
+
+def is_judged_on(run: Run, data: Data) -> bool:
+    """Whether the results on another dataset's test rows are there, and are of these rows: divided as `data` says."""
+    path = run.path / results_name("test", data.name)
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("data") == told(data)
+
+
+def told(data: Data) -> dict[str, object]:
+    """What results.json says of the rows that were judged, wherever their files lie."""
+    return json.loads(json.dumps(asdict(replace(data, root=None))))
 
 
 def add_rejected(run: Run, rejected: pd.DataFrame) -> None:

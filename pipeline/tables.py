@@ -18,7 +18,8 @@ class Column:
     source: `test:gender.accuracy` (of results.json; also `test:loss`, `test:seconds`, `test:mean.accuracy`),
     `val:` or `train:` and a column of history.csv without its `val_`, in the kept epoch of the last stage,
     `other:gender.accuracy` (judged on the table's `other` data), `epochs` (trained in the last stage), `seconds` (of
-    training, all stages), or nothing for what is only reported. honest: where it stands in the honest twin.
+    training, all stages; `seconds:last` of the last one), `set:` and a field of the experiment, such as
+    `set:model.image_size`, or nothing for what is only reported. honest: where it stands in the honest twin.
     """
 
     heading: str
@@ -28,11 +29,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """An experiment by its name, and what was reported of it, as the report writes it, by heading."""
+    """An experiment by its name, and what was reported of it, as the report writes it, by heading. sources: of the
+    headings under which its figures stand elsewhere than the column's."""
 
     label: str
     experiment: str
     reported: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, column: Column, honest: bool = False) -> str:
+        """Where a figure of this row stands."""
+        if column.heading in self.sources:
+            return self.sources[column.heading]
+        return column.honest if honest and column.honest is not None else column.source
 
 
 @dataclass(frozen=True)

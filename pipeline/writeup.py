@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline import metrics, runs
 from pipeline.config import Data, Experiment
+from pipeline.progress import duration
 from pipeline.runs import Run
 from pipeline.startup import import_tensorflow
 from pipeline.tables import Row, Table
@@ -96,13 +97,21 @@ def value(run: Run, source: str, other: Data | None = None) -> float | None:
     if where == "epochs":
         return float(len(_last_stage(run)))
     if where == "seconds":
-        notes = json.loads(run.file("environment.json").read_text(encoding="utf-8"))["stages"]
-        return sum(note["seconds"] for note in notes.values())
+        return _seconds(run, last=path == "last")
     if where in ("val", "train"):
         return _kept_epoch(run).get(f"val_{path}" if where == "val" else path)
-    if where in ("test", "other"):
-        return _of_results(run, runs.results_name("test", other.name if where == "other" and other else None), path)
+    if where == "test":
+        return _of_results(run, runs.results_name("test"), path)
+    if where == "other" and other:
+        return _of_results(run, runs.results_name("test", other.name), path)
     return None
+
+
+def _seconds(run: Run, last: bool) -> float:
+    """What training took, of all stages or of the last one; with what a frozen trunk took beforehand."""
+    notes = json.loads(run.file("environment.json").read_text(encoding="utf-8"))["stages"]
+    chosen = [notes[run.experiment.stages[-1].name]] if last else notes.values()
+    return sum(note["seconds"] + note.get("trunk_seconds", 0.0) for note in chosen)
 
 
 def _of_results(run: Run, name: str, path: str) -> float | None:
@@ -144,7 +153,7 @@ def _told(cases: Sequence[Case], found: Found) -> Told:
         "others there is no figure."
         for case in partly
     ]
-    notes += [f"{case.row.label}: not run. {case.why_not}" for case in cases if case.why_not]
+    notes += [f"{case.row.label}: {'' if case.ours else 'not run. '}{case.why_not}" for case in cases if case.why_not]
     first = {label: found_runs[0] for label, found_runs in honest.items() if found_runs}
     return Told(table, pd.DataFrame(rows), tuple(notes), ours, first)
 
@@ -158,19 +167,36 @@ def _row(case: Case, ours: Run | None, honest: Sequence[Run]) -> dict[str, str]:
     row = {case.table.title: case.row.label}
     for column in case.table.columns:
         row[f"{column.heading}: reported"] = case.row.reported.get(column.heading, "")
-        row[f"{column.heading}: ours"] = _text([value(ours, column.source, case.other)] if ours else [])
-        source = column.source if column.honest is None else column.honest
-        row[f"{column.heading}: honest"] = _text([value(run, source, case.other) for run in honest])
-    return row | {"seconds": _text([value(ours, "seconds")] if ours else [])}
+        for kind, found in (("ours", [ours] if ours else []), ("honest", honest)):
+            source = case.row.source(column, honest=kind == "honest")
+            row[f"{column.heading}: {kind}"] = _cell(found, source, case.other)
+    return row | {"seconds": _text([value(ours, "seconds")] if ours else [], "{:.1f}".format)}
 
 
-def _text(values: Sequence[float | None]) -> str:
+def _cell(found: Sequence[Run], source: str, other: Data | None) -> str:
+    """A figure of a run, of several their mean, or how they were set."""
+    if source.startswith("set:"):
+        return _setting(found[0].experiment, source.removeprefix("set:").split(".")) if found else ""
+    return _text([value(run, source, other) for run in found], _time if "seconds" in source else "{:.4g}".format)
+
+
+def _setting(part: Any, path: Sequence[str]) -> str:
+    for name in path:
+        part = part[int(name)] if isinstance(part, tuple) else getattr(part, name)
+    return f"{part:g}" if isinstance(part, float) else str(part)
+
+
+def _text(values: Sequence[float | None], shown: Callable[[float], str]) -> str:
     """A figure, or mean ± standard deviation (of n − 1) of several; nothing where one is missing."""
     if not values or any(one is None for one in values):
         return ""
     if len(values) == 1:
-        return f"{values[0]:.4g}"
-    return f"{np.mean(values):.4g} ± {np.std(values, ddof=1):.2g}"
+        return shown(values[0])
+    return f"{shown(np.mean(values))} ± {shown(np.std(values, ddof=1))}"
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds >= 60 else f"{seconds:.3g} s"
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -194,7 +220,12 @@ def _draw(told: Told, folder: Path, warning: str) -> None:
 
 
 def _bars(frame: pd.DataFrame, heading: str) -> dict[str, np.ndarray]:
-    """What of a column is a number: {reported, ours, honest: [rows], NaN where there is none}."""
-    columns = {kind: frame[f"{heading}: {kind}"] for kind in ("reported", "ours", "honest")}
-    numbers = {k: pd.to_numeric(c.str.split(" ± ").str[0], errors="coerce").to_numpy(float) for k, c in columns.items()}
+    """What of a column is a number, or a time in seconds: {reported, ours, honest: [rows], NaN where there is none}."""
+    columns = {kind: frame[f"{heading}: {kind}"].str.split(" ± ").str[0] for kind in ("reported", "ours", "honest")}
+    numbers = {kind: np.array([_number(text) for text in column], float) for kind, column in columns.items()}
     return {kind: values for kind, values in numbers.items() if not np.isnan(values).all()}
+
+
+def _number(text: str) -> float:
+    number = pd.to_numeric(text, errors="coerce")
+    return number if number == number else pd.to_timedelta(text, errors="coerce").total_seconds()

@@ -40,6 +40,14 @@ def resolve(experiment: Experiment) -> Experiment:
     return replace(experiment, stages=stages, targets=wanted or offered(stages[-1].data))
 
 
+def moved(experiment: Experiment, root: str | None) -> Experiment:
+    """The experiment with its last stage's data, wherever they are used, at another place; None: where they were."""
+    last = experiment.stages[-1].data
+    there = replace(last, root=last.root if root is None else root)
+    stages = (replace(stage, data=there) if stage.data == last else stage for stage in experiment.stages)
+    return replace(experiment, stages=tuple(stages))
+
+
 def _with_classes(target: Target, data: Data) -> Target:
     """The target with the classes that the dataset declares for its name, where it left them open."""
     if target.kind != "classes" or target.classes:
@@ -84,11 +92,24 @@ def load(data: Data) -> pd.DataFrame:
 
 
 def read(data: Data) -> pd.DataFrame:
-    """The manifest before it is divided, as the dataset's files have it."""
+    """The manifest before it is divided, as the dataset's files have it, or as `clean` left it, where the root is the
+    manifest that it wrote."""
     from pipeline import manifests, splits
 
-    rows = find(data.name).load(data.root, **_options(data))
+    rows = _cleaned(data) if _is_table(data) else find(data.name).load(data.root, **_options(data))
     return splits.limit(manifests.complete(rows, source=f"dataset {data.name}"), data.limit)
+
+
+def _is_table(data: Data) -> bool:
+    return data.name != "csv" and data.root is not None and data.root.endswith((".csv", ".parquet"))
+
+
+def _cleaned(data: Data) -> pd.DataFrame:
+    if _options(data):
+        raise RequestError(
+            f"dataset {data.name}: {', '.join(data.options)} say how its folder is read, but {data.root} is a table"
+        )
+    return find("csv").load(data.root)
 
 
 def _declared(data: Data, what: str) -> Any:

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from pipeline.config import Classes, OfficialSplit, Target
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLIT = OfficialSplit(val=0.0)
+HONEST = {"judged": "val"}  # validation rows are then cut from the training list
 
 _NAMES = ("pattern", "sleeve", "length", "neckline", "material", "fit")  # of the categories 1 to 6
 _ATTRIBUTES = "split/list_attr_cloth.txt"
@@ -33,28 +34,37 @@ _HEADER = re.compile(r"[A-Za-z_]+\d?")  # picture_filename, category1; neither a
 log = logging.getLogger(__name__)
 
 
-def targets(root: str | None) -> tuple[Target, ...]:
+def targets(root: str | None, judged: Literal["test", "val"] = "test") -> tuple[Target, ...]:
     """A target for every category; its classes are the attributes of the list, in their order."""
     return _targets(_require(root) / _ATTRIBUTES)
 
 
-def load(root: str | None) -> pd.DataFrame:
-    """path, split and the six labels, which are NA in the test rows. A number that is no class is a counted warning."""
+def load(root: str | None, judged: Literal["test", "val"] = "test") -> pd.DataFrame:
+    """path, split and the six labels, which are NA in the test rows. A number that is no class is a counted warning.
+
+    judged: `val` makes the rows of the validation list, which has labels, the test rows; the test list is left out.
+    """
     import pandas as pd
 
     folder = _require(root)
     learned = _targets(folder / _ATTRIBUTES)
-    return pd.concat([_rows(folder, split, learned) for split in _PICTURES], ignore_index=True)
+    rows = pd.concat([_rows(folder, split, learned) for split in _PICTURES], ignore_index=True)
+    if judged == "test":
+        return rows
+    rows = rows[rows["split"] != "test"].reset_index(drop=True)
+    return rows.assign(split=rows["split"].replace("val", "test"))
 
 
 def hand_in(rows: pd.DataFrame, said: pd.DataFrame, learned: Sequence[Target], folder: Path) -> None:
     """Write prediction.txt, six class numbers a row in the order of the test list, and prediction.zip with it.
 
     rows: all of the test list. said: `<category>_predicted` of those that could be read. A list with gaps is no answer
-    to the task: then nothing is written, with a warning.
+    to the task: then nothing is written, with a warning; nor for rows with labels, which are not the test list's.
     """
     from pipeline import runs
 
+    if rows[[target.name for target in learned]].notna().any(axis=None):
+        return
     missing = int((~rows["path"].isin(said["path"])).sum())
     classes = {target.name: target.classes for target in learned}
     if missing or not set(_NAMES) <= set(classes):

@@ -80,6 +80,40 @@ def test_metrics_and_differences_by_hand(pair: list[Path]) -> None:
     assert accuracy["low"] == 0 < accuracy["difference"] <= accuracy["high"]
 
 
+def test_one_persons_rows_have_differences_without_intervals(tmp_path: Path, caplog, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    alone = TRUE.assign(subject="a")
+    runs = [written(tmp_path / str(error), alone, np.full(ROWS, error), []) for error in (6.0, 5.0)]
+    assert main(["compare", *map(str, runs)]) == 0
+    assert " -1 " in capsys.readouterr().err
+    assert "there are no intervals" in caplog.text
+    assert found(compare(runs), "mae")[["difference", "low"]].isna().tolist() == [False, True]
+
+
+def test_means_of_several_class_targets_are_compared_too(tmp_path: Path) -> None:
+    """By hand: the second run is right about all four in each of two targets, the first about half of them in one."""
+    classes = [{"kind": "classes", "name": name, "classes": ["no", "yes"]} for name in ("hat", "scarf")]
+    runs = []
+    for number, hats in enumerate((["no", "no", "no", "no"], ["no", "yes", "no", "yes"])):
+        run = tmp_path / str(number)
+        run.mkdir()
+        run.joinpath("experiment.json").write_text(json.dumps(json.loads(EXPERIMENT) | {"targets": classes}))
+        table = pd.DataFrame({"path": list("abcd"), "subject": None})
+        for name, said in (("hat", hats), ("scarf", ["no", "yes", "no", "yes"])):
+            table[name], table[f"{name}_predicted"] = ["no", "yes", "no", "yes"], said
+            table[f"{name}_p_no"] = [1.0 if one == "no" else 0.0 for one in said]
+            table[f"{name}_p_yes"] = 1 - table[f"{name}_p_no"]
+        table.to_csv(run / "predictions.csv", index=False)
+        targets = {name: dict.fromkeys(metrics.CLASSES, 0.0) for name in ("hat", "scarf")}
+        results = {"count": 4, "targets": targets, "mean": dict.fromkeys(metrics.OVERALL, 0.0)}
+        run.joinpath("results.json").write_text(json.dumps(results))
+        runs.append(run)
+    compared = compare(runs)
+    mean = compared[compared["target"] == "mean"].set_index(["metric", "run"])["value"].unstack()
+    assert mean[str(runs[0])].to_dict() == {"accuracy": 0.75, "balanced_accuracy": 0.75, "class_recall": 0.75}
+    assert (mean[str(runs[1])] == 1).all()
+
+
 def test_every_further_run_is_compared_with_the_first(pair: list[Path], tmp_path: Path) -> None:
     third = written(tmp_path / "third", TRUE, np.full(ROWS, 9.0), [0, 1, 2, 3])
     two, three = compare(pair), compare([*pair, third])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scipy.io import savemat
 
 from pipeline import datasets
 from pipeline.__main__ import main
-from pipeline.config import Data
+from pipeline.config import Data, RandomSplit
 from pipeline.datasets import imdb_wiki
 from pipeline.errors import RequestError
 from tests.conftest import write_picture
@@ -176,6 +177,19 @@ def test_cleaning_rejects_what_group_91_rejected(tmp_path: Path) -> None:
         "second face's score not below 8",
         "age not from 0 to 130",
     ]
+
+
+def test_a_cleaned_table_takes_the_place_of_the_folder(tmp_path: Path) -> None:
+    """As `clean` writes it; the experiment's own split divides what is left."""
+    split = RandomSplit(test=0.1, val=0.1, by="image", stratify="age")
+    root = write_mat(tmp_path / "imdb_crop")
+    raw = datasets.read(Data("imdb_wiki", root=str(root)))
+    raw.head(2).to_csv(tmp_path / "manifest.csv", index=False)
+    data = Data("imdb_wiki", root=str(tmp_path / "manifest.csv"), split=split)
+    assert datasets.load(data)["path"].tolist() == raw["path"].head(2).tolist()
+    assert [target.name for target in datasets.offered(data)] == ["age", "gender"]
+    with pytest.raises(RequestError, match="part say how its folder is read, but"):
+        datasets.load(replace(data, part="imdb"))
 
 
 def test_pictures_without_their_list_are_no_silent_half(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipeline import catalog, evaluate, export, metrics, protocols, runs, train
+from pipeline import catalog, datasets, evaluate, export, metrics, protocols, runs, train
 from pipeline.config import Classes, Data, Experiment, Head
 from pipeline.loading import load_experiment, settle
 from pipeline.network import build_network
@@ -73,6 +73,16 @@ def test_the_honest_twin_keeps_persons_apart_and_chooses_by_validation(name: str
     assert (stage.data.split.kind, stage.keep, stage.augment_val) == (split, "val_loss", False)
     assert stage.data.split.val > 0
     assert getattr(stage.data.split, "by", "subject") == "subject"
+
+
+def test_the_honest_twin_is_judged_on_the_list_that_has_labels(tmp_path: Path) -> None:
+    data = Data("fashion", root=str(fashion.write_fashion(tmp_path)))
+    winner = load_experiment("ai6126/winner")
+    (stage,) = protocols.honest(replace(winner, stages=(replace(winner.stages[0], data=data),))).stages
+    as_listed, honest = datasets.load(replace(data, split=None)), datasets.load(stage.data)
+    assert stage.data.split.val == 0.1
+    assert honest["path"][honest["split"] == "test"].tolist() == as_listed["path"][as_listed["split"] == "val"].tolist()
+    assert honest["sleeve"].notna().all()
 
 
 def test_an_honest_experiment_is_its_own_twin() -> None:

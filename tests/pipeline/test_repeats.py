@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import datasets, loading, repeats, reproduce, runs, train, writeup
+from pipeline import datasets, load_experiment, loading, plots, repeats, reproduce, runs, train, writeup
 from pipeline.__main__ import main
-from pipeline.config import Binary, Data, Experiment, Optimizer, Schedule
+from pipeline.config import Binary, Data, Experiment, FoldSplit, Optimizer, RandomSplit, Schedule
 from pipeline.errors import RequestError, WorkError
+from pipeline.progress import duration
 from pipeline.schedules import plateau_rate
 from pipeline.tables import Column, Row, Table
 from tests.conftest import with_stage
 from tests.pipeline.test_dataset_adience import small as write_adience
+from tests.pipeline.test_dataset_celeba import write_files as write_celeba
 
 
 def result(mae: float, accuracy: float, confusion: list[list[int]]) -> dict[str, object]:
@@ -42,6 +44,12 @@ def test_a_metric_undefined_in_one_fold_is_undefined_in_the_mean() -> None:
         {"a": {"targets": {"x": {"auc": None, "interval": {}}}}, "b": {"targets": {"x": {"auc": 1.0}}}}
     )
     assert np.isnan(summary["x"]["auc"]["mean"])
+
+
+def test_means_over_several_targets_are_summed_up_too() -> None:
+    found = {seed: result(4.0, 0.5, [[1]]) | {"mean": {"accuracy": value, "interval": {}}} for seed, value in
+             (("a", 0.2), ("b", 0.4))}  # fmt: skip
+    assert repeats.summarise(found)["mean"]["accuracy"]["mean"] == pytest.approx(0.3)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,12 @@ def test_a_finished_run_is_found_by_its_configuration(run, tiny: Experiment) -> 
     folder = run.path.parent.parent
     assert runs.find(loading.settle(tiny), folder) == run
     assert runs.find(loading.settle(replace(tiny, seed=9)), folder) is None
+
+
+def test_runs_of_an_experiment_without_a_name_are_found_by_the_network(tiny: Experiment, tmp_path: Path) -> None:
+    nameless = loading.settle(replace(tiny, name=""))
+    made = runs.create(nameless, tmp_path)
+    assert runs.find(nameless, tmp_path) == made
 
 
 @pytest.mark.slow
@@ -222,6 +236,55 @@ def test_every_table_names_experiments_that_are_there_and_columns_that_it_has() 
     for report in reproduce.reports():
         for case in reproduce.plan(report):
             assert set(case.row.reported) <= {column.heading for column in case.table.columns}
+
+
+def test_times_and_settings_stand_in_a_table_as_in_the_report(run, tiny: Experiment, tmp_path: Path) -> None:
+    columns = (Column("train time", "seconds:last"), Column("size", "set:model.image_size"))
+    columns += (Column("rate", "set:stages.-1.optimizer.learning_rate"), Column("elsewhere", "test:age.mae"))
+    row = Row("ours", "tiny", {"train time": "1h 41m 9s", "size": "224"}, sources={"elsewhere": "epochs"})
+    table, ours = Table("results", "Results", columns, (row,)), loading.settle(tiny)
+    report = writeup.tell("tiny", [writeup.Case(table, row, ours, (ours,))], lambda experiment: run, "")
+    (told,) = report.tables
+    frame = told.frame.iloc[0]
+    seconds = json.loads((run.path / "environment.json").read_text())["stages"]["train"]["seconds"]
+    assert frame["train time: ours"] == (f"{seconds:.3g} s" if seconds < 60 else duration(seconds))
+    assert float(frame["seconds"]) == pytest.approx(seconds, abs=0.06)
+    assert (frame["size: ours"], frame["rate: honest"], frame["elsewhere: ours"]) == ("32", "0.001", "2")
+    drawn = {}
+    plots_comparison = plots.comparison
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            plots, "comparison", lambda rows, bars, title: drawn.update(bars) or plots_comparison(rows, bars, title)
+        )
+        writeup.write(tmp_path, report, redraw=True)
+    assert drawn["train time"]["reported"].tolist() == [6069.0]
+
+
+def test_weights_take_the_place_of_a_download_alone() -> None:
+    cases = reproduce.plan("cz4042", quick=True, weights={"mobilenetv2": "file.weights.h5"})
+    assert {case.ours.model.weights for case in cases} == {"none"}  # in small, all start from nothing
+    assert reproduce.started_from(load_experiment("cz4042/pretrained"), {"mobilenetv2": "file"}).weights == "file"
+    assert (
+        reproduce.started_from(load_experiment("cz4042/pretrained_scratch"), {"mobilenetv2": "file"}).weights == "none"
+    )
+
+
+def test_results_on_other_data_are_those_of_the_rows_that_were_asked_for(tmp_path: Path) -> None:
+    run, random = runs.Run(tmp_path), Data("adience", root="somewhere", split=RandomSplit(test=0.2, val=0.0))
+    (tmp_path / "results-test-adience.json").write_text(json.dumps({"data": runs.told(random)}))
+    assert runs.is_judged_on(run, replace(random, root="elsewhere"))
+    assert not runs.is_judged_on(run, replace(random, split=FoldSplit()))
+    (tmp_path / "results-test-adience.json").write_text("{}")  # of an older version
+    assert not runs.is_judged_on(run, random)
+
+
+def test_what_cannot_be_judged_on_other_data_is_trained_all_the_same(tmp_path: Path) -> None:
+    celeba = str(write_celeba(tmp_path / "celeba"))
+    cases = [case for case in reproduce.plan("cz4042", roots={"celeba": celeba}) if case.table.name == "celeba"]
+    pretrained = next(case for case in cases if case.row.experiment == "cz4042/pretrained")
+    assert pretrained.ours is not None and pretrained.other is None
+    assert "cannot be judged on adience" in pretrained.why_not
+    assert writeup.value(None, "other:gender.accuracy", None) is None
 
 
 def test_a_dataset_that_is_not_there_is_said_and_the_tables_are_written(

@@ -3,17 +3,21 @@
 from pipeline.tables import Column, Row, Table
 
 COLUMNS = (
-    Column("validation accuracy", "val:mean_accuracy"),
-    Column("mean balanced accuracy", "val:mean_balanced_accuracy"),
-    Column("mean recall of 26 classes", "val:mean_class_recall"),
+    Column("validation accuracy", "val:mean_accuracy", honest="test:mean.accuracy"),
+    Column("mean balanced accuracy", "val:mean_balanced_accuracy", honest="test:mean.balanced_accuracy"),
+    Column("mean recall of 26 classes", "val:mean_class_recall", honest="test:mean.class_recall"),
 )
-NOTE = "The report's score is not defined. Means over the six categories, of the kept epoch."
+NOTE = (
+    "The report's score is not defined: these are means over the six categories, of the kept epoch. Ours: of the epoch "
+    "that is best on these very rows, as they did it; honest: chosen on a tenth of the training list, the validation "
+    "list read once."
+)
 
 TABLES = (
     Table(
         "winner",
         "The winner",
-        (*COLUMNS, Column("test accuracy", "test:mean.accuracy")),
+        (*COLUMNS, Column("test accuracy", "test:mean.accuracy", honest="")),
         (Row("winner", "ai6126/winner", {"validation accuracy": "0.663", "test accuracy": "0.7002"}),),
         note=NOTE + " The test list has no labels: its answers are prediction.zip in the run.",
     ),

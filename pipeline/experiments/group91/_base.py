@@ -4,8 +4,9 @@ Divided 80:10:10 within every age, images drawn at random (persons are on both s
 by the mean and standard deviation of the training set. MSE loss, no augmentation, networks from random weights, the
 epoch with the lowest validation loss kept, early stopping (after how many epochs is not said: 5 are taken).
 
-Its pictures were cleaned by InsightFace; ours are by MTCNN (`python -m pipeline clean imdb_wiki`, which writes a
-manifest to train on with `--dataset csv`); the raw lists train as well.
+Its 40,000 pictures were cleaned by InsightFace; ours are by MTCNN: `python -m pipeline clean imdb_wiki --root DIR
+--limit 40000`, whose manifest.csv is then the root (DATA_ROOT=runs/data/imdb_wiki/manifest.csv, or `reproduce group91
+--root imdb_wiki=…`). Given the dataset's folder, they train on its raw lists.
 """
 
 from pipeline.config import Data, Experiment, Head, Model, Optimizer, RandomSplit, Regression, Stage

@@ -1,5 +1,8 @@
 """What UNIMIB's experiments share: age by transfer learning, "around 70'000 images of actors" (IMDB-WIKI is assumed).
 
+Rows without a date or with several faces went: `python -m pipeline clean imdb_wiki --root DIR --limit 70000
+--second-face-below -inf`, whose manifest.csv is then the root. Given the dataset's folder, they train on its raw lists.
+
 Networks from ImageNet, L1 loss, Adam at 1e-4 (the best of SGD and Adam at 1e-4, 1e-3, 1e-2), 50 epochs. Flip, colour
 jitter 0.1 in all four (the text also says 0.2), rotation by up to 30°, resized crop and affine, whose strengths are
 not given: an area of 0.8 to 1, shifts of 0.1, zoom of 0.1, shear of 10° are taken. Neither the split nor the batch is
