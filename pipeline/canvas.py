@@ -66,6 +66,7 @@ def canvas(
     size: int,
     margin: float,
     eyes: tf.Tensor | None = None,
+    small: bool = False,
 ) -> tf.Tensor:
     """Encoded JPEG, PNG, BMP or GIF (its first picture), string scalar → uint8 RGB [size, size, 3].
 
@@ -75,8 +76,9 @@ def canvas(
     left and of the right eye as in the picture: the square is turned about its centre until they are level; NaN or None
     leaves it upright. A JPEG of FRACTION_FROM pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still
     has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures become RGB; transparency is dropped.
+    small: `is_small_jpeg` is known to hold, which saves asking.
     """
-    full, picture = _upright_picture(content, _cut_side(box, margin), orientation, size)
+    full, picture = _upright_picture(content, _cut_side(box, margin), orientation, size, small)
     scale = tf.cast(tf.shape(picture)[:2], tf.float32) / full
     angle = None if eyes is None else _tilt(eyes)
     if _is_known(box, WHOLE):
@@ -85,6 +87,15 @@ def canvas(
         tf.math.is_nan(box[0]),
         lambda: fit(picture, size),
         lambda: fit(_cut(picture, box, margin, scale, angle), size),
+    )
+
+
+def is_small_jpeg(content: tf.Tensor) -> tf.Tensor:
+    """Whether an encoded picture is a JPEG that is always decoded whole."""
+    return tf.cond(
+        tf.io.is_jpeg(content),
+        lambda: tf.reduce_min(tf.image.extract_jpeg_shape(content)[:2]) < FRACTION_FROM,
+        lambda: False,
     )
 
 
@@ -133,10 +144,21 @@ def _cut_side(box: tf.Tensor, margin: float) -> tf.Tensor:
 
 
 def _upright_picture(
-    content: tf.Tensor, side: tf.Tensor, orientation: tf.Tensor, size: int
+    content: tf.Tensor, side: tf.Tensor, orientation: tf.Tensor, size: int, small: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    full, picture = _decode(content, side, size)
+    full, picture = _whole_jpeg(content) if small else _decode(content, side, size)
     return tf.where(orientation > 4, full[::-1], full), _upright(picture, orientation)
+
+
+def _whole_jpeg(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `_decode`, of a JPEG at its full size."""
+    picture = _jpeg(content)
+    return tf.cast(tf.shape(picture)[:2], tf.float32), picture
+
+
+def _jpeg(content: tf.Tensor, ratio: int = 1) -> tf.Tensor:
+    # INTEGER_ACCURATE is what OpenCV and PIL decode to; TensorFlow's default differs by up to 7 levels.
+    return tf.io.decode_jpeg(content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
 
 def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -147,11 +169,7 @@ def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, 
         needed = tf.where(tf.math.is_nan(side), tf.reduce_min(full), side)
         power = tf.clip_by_value(tf.math.floor(tf.math.log(needed / size) / math.log(2)), 0, 3)
         power = tf.where(tf.reduce_min(full) < FRACTION_FROM, 0.0, power)
-        # INTEGER_ACCURATE is what OpenCV and PIL decode to; TensorFlow's default differs by up to 7 levels.
-        branches = [
-            lambda ratio=ratio: tf.io.decode_jpeg(content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")
-            for ratio in (1, 2, 4, 8)
-        ]
+        branches = [lambda ratio=ratio: _jpeg(content, ratio) for ratio in (1, 2, 4, 8)]
         return full, tf.switch_case(tf.cast(power, tf.int32), branches)
 
     def other() -> tuple[tf.Tensor, tf.Tensor]:

@@ -49,7 +49,8 @@ class Progress:
 def write(run: Run, progress: Progress) -> None:
     """Keep where the run stands, whole or not at all."""
     told = {name: value for name, value in vars(progress).items() if name not in _ARRAYS}
-    arrays = {f"{name}/{i}": a for name in _ARRAYS for i, a in enumerate(getattr(progress, name))}
+    written = [name for name in _ARRAYS if name != "kept" or progress.kept is not progress.weights]
+    arrays = {f"{name}/{i}": array for name in written for i, array in enumerate(getattr(progress, name))}
     (run.path / FILE).parent.mkdir(exist_ok=True)
     with runs.written(run.path / FILE) as temporary, temporary.open("wb") as file:
         np.savez(file, told=np.array(json.dumps(told)), **arrays)
@@ -69,6 +70,7 @@ def read(run: Run) -> Progress:
             arrays = {name: _numbered(held, name) for name in _ARRAYS}
     except (OSError, ValueError, KeyError) as error:
         raise RequestError(f"{path} cannot be read ({error}): the run cannot be resumed, start it anew") from error
+    arrays["kept"] = arrays["kept"] or arrays["weights"]  # the last epoch is the best: once is enough
     return Progress(**told, **arrays)
 
 

@@ -26,6 +26,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from dask.system import CPU_COUNT
 from matplotlib.figure import Figure
 
 from pipeline import datasets, manifests, runs
@@ -172,7 +173,7 @@ def _workers(scheduler: str | None, processes: int | None) -> Iterator[Client]:
         return
     with _deaf_to_interrupts():
         local = LocalCluster(
-            n_workers=processes or os.cpu_count(),
+            n_workers=processes or CPU_COUNT,
             threads_per_worker=1,
             dashboard_address=None,
             memory_limit=0,

@@ -70,15 +70,19 @@ def answered(
     known = _read(place)
     waiting: list[tuple[int, bytes, np.ndarray]] = []
     fresh: _Known = {}
+    met: dict[bytes, int] = {}  # the row that a picture was answered for
     batches = inputs.pictures(canvases, how, seed, view)
     for numbers, pictures in track(batches, f"trunk on {what}", len(canvases), lambda batch: len(batch[0])):
         for number, picture in zip(numbers, pictures, strict=True):
             key = blake2b(picture, digest_size=16).digest()
             if key in known:
                 store[number : number + 1] = known[key][None]
+            elif key in met:
+                store[number : number + 1] = store[[met[key]]]
             else:
                 waiting.append((number, key, picture))
             if len(waiting) == _BATCH:
+                met |= {key: number for number, key, _ in waiting}
                 fresh |= _answer(trunk, waiting, store)
         if len(fresh) * np.prod(store.shape[1:]) * 4 >= _CHUNK:
             _write(place, fresh, cache)
@@ -118,6 +122,8 @@ def _key(trunk: keras.Model) -> str:
 def _read(place: Path) -> _Known:
     """All that is kept of a trunk, by picture; features stay on disk until they are asked for."""
     known: _Known = {}
+    if place.is_dir():
+        os.utime(place)  # the trunk that was not asked for longest makes room for others
     for path in place.glob("*.keys.npy"):
         try:
             keys = np.load(path)
@@ -135,13 +141,30 @@ def _write(place: Path, fresh: _Known, cache: Cache) -> None:
     fresh.clear()
     try:
         place.mkdir(parents=True, exist_ok=True)
-        if features.nbytes > cache.disk * shutil.disk_usage(place).free:
+        if not _makes_room(place, features.nbytes, cache):
+            log.warning(f"features are not kept: {place.parent} has no room for them; the next run makes them again")
             return
         for part, values in (("features", features), ("keys", keys)):  # keys last: they say that the features are there
             with runs.written(place / f"{name}.{part}.npy") as temporary, temporary.open("wb") as file:
                 np.save(file, values)
     except OSError as error:
         log.warning(f"features cannot be kept in {place} ({error.strerror}): the next run makes them again")
+
+
+def _makes_room(place: Path, needed: int, cache: Cache) -> bool:
+    """Whether there is room for so many bytes more, in a share of what is free or taken by features; the features of
+    other trunks, those that were not asked for longest first, go where there is not."""
+    taken = {folder: _bytes(folder) for folder in place.parent.iterdir() if folder.is_dir()}
+    room = cache.disk * (shutil.disk_usage(place).free + sum(taken.values()))
+    for folder in sorted(taken, key=lambda folder: folder.stat().st_mtime):
+        if folder != place and sum(taken.values()) + needed > room:
+            shutil.rmtree(folder)
+            del taken[folder]
+    return sum(taken.values()) + needed <= room
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _reads(layer: keras.Layer, trunk: keras.Model) -> bool:

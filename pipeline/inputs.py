@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,16 +10,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from dask.system import CPU_COUNT as _CORES
 
 from pipeline import manifests
 from pipeline.augment import augment, draws, for_device
-from pipeline.canvas import UNREADABLE, WHOLE, canvas, fit, middle, read, reason
+from pipeline.canvas import UNREADABLE, WHOLE, canvas, fit, is_small_jpeg, middle, read, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
 from pipeline.progress import track
 from pipeline.store import OnDisk, room_for
 
-_CORES = os.cpu_count()
 MOST_REJECTED = 0.05  # of a split; beyond that something is wrong with the folder, not with a picture
 _ALWAYS_ALLOWED = 5  # a few bad pictures in a small split say nothing of the folder
 _SHOWN = 10
@@ -45,6 +44,7 @@ class Canvases:
     kept: str
     rejected: pd.DataFrame
     _orientations: np.ndarray = field(repr=False)
+    _small: bool = field(repr=False)  # all are `canvas.is_small_jpeg`
     _store: np.ndarray | tf.Tensor | OnDisk | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
@@ -81,7 +81,8 @@ class Canvases:
             box = tf.constant(WHOLE) if boxes is None else boxes[i]
             orientation = tf.constant(1) if turned is None else turned[i]
             level = None if eyes is None else eyes[i]
-            made = canvas(tf.io.read_file(paths[i]), box, orientation, self.size, self.margin, level)
+            content = tf.io.read_file(paths[i])
+            made = canvas(content, box, orientation, self.size, self.margin, level, self._small)
             return _middle(made, self.size, self.centre)
 
         return tf.function(make, input_signature=[tf.TensorSpec((), tf.int64)])
@@ -116,11 +117,14 @@ def make_canvases(
     asked = (size, margin, cache, centre)
     if _shared is None:
         return _read_all(rows, what, *asked)
-    held = _shared.get(what)
-    if held is None or held[1] != asked or not held[0].equals(rows):
-        _shared.pop(what, None)  # its memory first
-        held = _shared[what] = (rows, asked, _read_all(rows, what, *asked))
-    return held[2]
+    if what in _shared:
+        of_rows, asked_then, held = _shared[what]
+        if asked_then == asked and of_rows.equals(rows):
+            return held
+        del _shared[what], held  # their memory first
+    made = _read_all(rows, what, *asked)
+    _shared[what] = (rows, asked, made)
+    return made
 
 
 def _read_all(
@@ -128,11 +132,13 @@ def _read_all(
 ) -> Canvases:
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
     stream = _looked_at(rows, size, margin, centre)
-    orientations = np.zeros(len(rows), np.int32)  # 0: could not be read
+    orientations, small = np.zeros(len(rows), np.int32), True  # orientation 0: could not be read
     found = _ahead(stream.ignore_errors().batch(_TOGETHER)).as_numpy_iterator()
     place = 0
-    for numbers, pictures, upright in track(found, f"reading {what}", len(rows), lambda batch: len(batch[0])):
-        orientations[numbers] = upright
+    for numbers, pictures, upright, are_small in track(
+        found, f"reading {what}", len(rows), lambda batch: len(batch[0])
+    ):
+        orientations[numbers], small = upright, small and bool(are_small.all())
         if store is not None:
             store[place : place + len(numbers)] = pictures
         place += len(numbers)
@@ -141,7 +147,7 @@ def _read_all(
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
         raise WorkError(_too_many(rejected, len(rows), what))
     rows = rows[read_ones].reset_index(drop=True)
-    return Canvases(rows, size, margin, centre, kept, rejected, orientations[read_ones], store)
+    return Canvases(rows, size, margin, centre, kept, rejected, orientations[read_ones], small, store)
 
 
 def training(
@@ -307,14 +313,15 @@ def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _looked_at(rows: pd.DataFrame, size: int, margin: float, centre: tuple[float, float]) -> tf.data.Dataset:
-    """(row number, canvas, orientation) of every row, each file looked at as a picture that may be anything."""
+    """(row number, canvas, orientation, whether it is a small JPEG) of every row, each file looked at as a picture that
+    may be anything."""
     paths, boxes, eyes = _files(rows)
 
-    def look(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def look(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         content, orientation = tf.numpy_function(_read, [paths[i]], [tf.string, tf.int32], stateful=False)
         content, orientation = tf.ensure_shape(content, ()), tf.ensure_shape(orientation, ())
         made = canvas(content, boxes[i], orientation, size, margin, eyes[i])
-        return i, _middle(made, size, centre), orientation
+        return i, _middle(made, size, centre), orientation, is_small_jpeg(content)
 
     return tf.data.Dataset.range(len(rows)).map(look, num_parallel_calls=_CORES)
 

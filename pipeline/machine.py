@@ -61,7 +61,7 @@ def environment(experiment: Experiment) -> dict[str, object]:
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | _versions(),
         "backend": keras.backend.backend(),
-        "device": [f"{d.device_type} {_model(d)}".strip() for d in tf.config.list_physical_devices()],
+        "device": _devices(),
         "precision": precision(experiment),
         "xla": uses_xla(experiment),
         "augment_on": augments_on(experiment),
@@ -87,6 +87,15 @@ def _capabilities() -> list[tuple[int, int]]:
         return [(int(one[1]), int(one[2])) if (one := re.fullmatch(r"(\d+)\.(\d+)", it)) else (0, 0) for it in said]
     gpus = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     return [details.get("compute_capability", (0, 0)) for details in gpus]
+
+
+def _devices() -> list[str]:
+    """Those of this process, by kind and maker's name."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [f"{device.platform.upper()} {device.device_kind}" for device in jax.local_devices()]
+    return [f"{device.device_type} {_model(device)}".strip() for device in tf.config.list_physical_devices()]
 
 
 def _model(device: tf.config.PhysicalDevice) -> str:

@@ -9,15 +9,16 @@ import tempfile
 from collections.abc import Sequence
 
 import numpy as np
-import psutil
 
 from pipeline.config import Cache
 
 
 def room_for(shape: tuple[int, ...], kind: type, cache: Cache) -> tuple[np.ndarray | OnDisk | None, str]:
     """A store of shape[0] arrays where there is room for them, else None; and `memory`, `disk` or `nowhere`."""
+    from distributed.system import MEMORY_LIMIT  # of a container or a Slurm job, where it is less than the machine has
+
     needed = math.prod(shape) * np.dtype(kind).itemsize
-    if needed <= cache.memory * psutil.virtual_memory().total:
+    if needed <= cache.memory * MEMORY_LIMIT:
         return np.empty(shape, kind), "memory"
     if needed <= cache.disk * shutil.disk_usage(tempfile.gettempdir()).free:
         return OnDisk(shape, kind), "disk"

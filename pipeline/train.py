@@ -42,7 +42,7 @@ from pipeline.tracking import Tracker
 log = logging.getLogger(__name__)
 
 STEPS_AT_ONCE = 16
-WAITING = 0.1  # share of a stage's time that steps may wait for their batches before a warning says so
+WAITING = 0.1  # share of their time that steps may wait for their batches before a warning says so
 WORTH_SAYING = 2.0  # seconds of waiting, below which nobody would mind
 _CURES = {  # by where canvases are kept
     "memory": "augment less, or use a machine with more cores for each accelerator",
@@ -106,6 +106,7 @@ def _train(
                     if devices.leads:
                         _write_epoch(run, progress, tracker, row)
             network = at_work.network
+            del at_work  # and its pictures, before the next stage's are read
         if devices.leads:
             _write_model(run, experiment, network, progress, devices)
     except KeyboardInterrupt:
@@ -140,6 +141,7 @@ def _write_epoch(run: Run, progress: Progress, tracker: Tracker, row: Row) -> No
 def _write_model(run: Run, experiment: Experiment, network: keras.Model, progress: Progress, devices: Devices) -> None:
     with runs.written(run.path / "model.keras") as temporary:
         network.save(temporary)
+        runs.forget_results(run)
     used = {"devices": devices.count, "processes": devices.processes, "stages": progress.notes}
     runs.write_json(run.path / "environment.json", machine.environment(experiment) | used)
 
@@ -165,7 +167,11 @@ class StageRun:
         self.known = {name: known for name, (_, known) in encoded.items()}
         self.network = self._network(before)
         self.learner, self.augment, self.shown = self.network, stage.augment, [self.train]
+        began = time.perf_counter()
         self._run_a_frozen_trunk_once()
+        self.trunk_seconds = 0.0 if self.learner is self.network else time.perf_counter() - began
+        # Seconds of epochs that did not compile, and how long their steps waited.
+        self.fed, self.waited, self.warned = 0.0, 0.0, False
         devices.agree("what is trained", self.learner is self.network)
         self.batch_size = min(stage.batch_size, len(self.train))
         devices.check_batch(stage.name, self.batch_size)
@@ -289,8 +295,12 @@ class StageRun:
                 on_train_batch_begin=lambda batch, logs: heed(), on_train_batch_end=bar.step
             )
             callback.async_safe = True  # the next step need not wait until the bar has been drawn
+            fitting = time.perf_counter()
             with self.devices.sharing(leaves(self.network)):
                 logs = self.trainer.fit(stream, shuffle=False, verbose=0, callbacks=[callback]).history
+            if not compiles or self.stage.epochs == 1:
+                self.fed += time.perf_counter() - fitting
+                self.waited += bar.waited
         row = {"stage": self.stage.name, "epoch": epoch + 1}
         row |= {"learning_rate": float(self.trainer.optimizer.learning_rate)}
         row |= {name: values[-1] for name, values in logs.items()}
@@ -318,9 +328,10 @@ class StageRun:
         return inputs.judging(self.val, how=how, seed=self.experiment.seed, epoch=epoch)
 
     def _note(self, seconds: float, waited: float) -> None:
-        """What environment.json says of this stage: whole epochs' time, validation included, and how much of it steps
-        waited for their batches."""
+        """What environment.json says of this stage: whole epochs' time, validation included, how much of it steps
+        waited for their batches, and the time that a frozen trunk took before them."""
         before = self.progress.notes.get(self.stage.name, {})
+        trunk, self.trunk_seconds = before.get("trunk_seconds", 0.0) + self.trunk_seconds, 0.0
         seconds += before.get("seconds", 0.0)
         waited += before.get("waited_seconds", 0.0)
         pictures = (self.progress.epoch + 1) * self.steps * self.batch_size
@@ -329,6 +340,7 @@ class StageRun:
             "trainable_parameters": _count(self.network.trainable_weights),
             "trainable_layers": [layer.name for layer in leaves(self.network) if layer.trainable_weights],
             "trunk_views_kept": 0 if self.learner is self.network else len(self.shown),
+            "trunk_seconds": round(trunk, 2),
             "seconds": round(seconds, 2),
             "waited_seconds": round(waited, 2),
             "images_per_second": round(pictures / seconds, 1),
@@ -372,10 +384,10 @@ class StageRun:
     def _tell(self, row: Row) -> None:
         note = self.progress.notes[self.stage.name]
         left = note["seconds"] / row["epoch"] * (self.stage.epochs - row["epoch"])
-        waited, share = note["waited_seconds"], note["waited_seconds"] / note["seconds"]
-        if row["epoch"] == min(2, self.stage.epochs) and waited > WORTH_SAYING and share > WAITING:
+        if self.waited > max(WORTH_SAYING, WAITING * self.fed) and not self.warned:
             cure = _CURES["features" if note["trunk_views_kept"] else self.train.kept]
-            log.warning(f"{share:.0%} of the time, steps waited for their pictures: {cure}")
+            log.warning(f"{self.waited / self.fed:.0%} of the time, steps waited for their pictures: {cure}")
+            self.warned = True
         followed = [f"val_{kind.name}_{kind.metric}" for kind in map(targets.of, self.experiment.targets)]
         log.info(
             f"{self.stage.name} {row['epoch']}/{self.stage.epochs}  {note['images_per_second']:.0f} images/s  "

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-import psutil
+from distributed.system import MEMORY_LIMIT
 
 from pipeline import inputs
 from pipeline.config import Cache
@@ -42,7 +42,7 @@ def rows(setting: Setting) -> list[Row]:
 def epoch(manifest: pd.DataFrame, count: int, limit: int) -> tuple[float, float]:
     """Peak of the process in MiB from its start through one epoch, and seconds from the epoch's start to a batch."""
     manifest = manifest.iloc[[i % len(manifest) for i in range(count)]].reset_index(drop=True)
-    cache = Cache(memory=limit / psutil.virtual_memory().total, disk=0.0)
+    cache = Cache(memory=limit / MEMORY_LIMIT, disk=0.0)
     canvases = inputs.make_canvases(manifest, SIZE, 0.4, cache, "bench")
     labels = encoded(canvases.rows)
     began = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline import inputs, targets
 from pipeline.config import Binary, Cache, Model, Optimizer, Regression
 from pipeline.network import build_network
 from pipeline.objective import Trainer, judge
+from pipeline.progress import EpochBar
 from pipeline.schedules import make_optimizer
 from tests.bench.loading import BATCH, HOW, NOWHERE
 from tests.bench.measuring import Contenders, Row, Setting, speed, timed
@@ -51,30 +53,39 @@ def rows(setting: Setting) -> list[Row]:
 def steps(
     manifest: pd.DataFrame, name: str, size: int, cache: Cache, policy: str = "float32", xla: bool = False
 ) -> Contenders:
-    """The training loop with its feeding, beside the bare compiled step on one resident batch."""
+    """The training loop with its feeding and its bar, beside the bare compiled step on one resident batch; where there
+    is a GPU, pictures are changed there, and beside it on the CPU."""
     canvases = inputs.make_canvases(manifest, size, 0.4, cache, "bench")
     labels, known = encoded(manifest)
     with precision(policy):
         network = network_of(name, size, labels)
-        trainer = Trainer(network, TARGETS)
+        trainer = Trainer(network, TARGETS, HOW.fill)
     trainer.compile(make_optimizer(Optimizer("adam"), 100, 100), jit_compile=xla)
+    here, *elsewhere = ("device", "cpu") if tf.config.list_physical_devices("GPU") else ("cpu",)
 
-    def stream() -> tf.data.Dataset:
-        return inputs.training(canvases, labels, known, BATCH, HOW, 0, 0)
+    def stream(augment_on: str) -> tf.data.Dataset:
+        return inputs.training(canvases, labels, known, BATCH, HOW, 0, 0, augment_on)
 
-    batch = tf.nest.map_structure(tf.identity, next(iter(stream())))  # on the accelerator, where there is one
-    trainer.fit(stream().take(1), shuffle=False, verbose=0)
+    batch = tf.nest.map_structure(tf.identity, next(iter(stream(here))))  # on the accelerator, where there is one
+    for place in (here, *elsewhere):
+        trainer.fit(stream(place).take(1), shuffle=False, verbose=0)
 
     def bare() -> float:
         done = (trainer.train_function(iter([batch])) for _ in range(len(canvases) // BATCH))
         return speed(done, BATCH, finish=lambda: keras.ops.convert_to_numpy(network.weights[0]))
 
-    def epoch() -> float:  # with a callback after each step, as `train` has it for its progress bar
-        bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
-        bar.async_safe = True
-        return len(canvases) / timed(lambda: trainer.fit(stream(), shuffle=False, verbose=0, callbacks=[bar]))
+    def epoch(augment_on: str) -> float:
+        with EpochBar("bench", len(canvases) // BATCH, BATCH, compiles=False) as bar:
+            fed = inputs.watched(stream(augment_on), bar.arrived)
+            callback = keras.callbacks.LambdaCallback(on_train_batch_end=bar.step)
+            callback.async_safe = True
+            return len(canvases) / timed(lambda: trainer.fit(fed, shuffle=False, verbose=0, callbacks=[callback]))
 
-    return {"train": epoch, "bare step on a resident batch": bare}
+    return {
+        "train": partial(epoch, here),
+        "bare step on a resident batch": bare,
+        **{f"train, augmented on the {place.upper()}": partial(epoch, place) for place in elsewhere},
+    }
 
 
 def evaluation(manifest: pd.DataFrame) -> Contenders:

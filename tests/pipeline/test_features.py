@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline import features, train
+from pipeline import features, inputs, manifests, train
 from pipeline.config import Augment, Binary, Cache, Convolution, Experiment, Head, Model, Regression
 from pipeline.errors import RequestError
 from pipeline.network import build_network, load_network
@@ -110,6 +113,43 @@ def test_a_resumed_run_goes_on_with_the_same_features(frozen: Experiment, cache:
     resumed = train(with_stage(frozen, epochs=3), tmp_path / "runs", resume=half)
     whole = train(with_stage(frozen, epochs=3), tmp_path / "runs")
     assert np.array_equal(head_weights(resumed), head_weights(whole))
+
+
+def a_trunk() -> keras.Model:
+    picture = keras.Input((16, 16, 3), name="image")
+    inner = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(2, 3)], name="inner")
+    return keras.Model({"image": picture}, keras.layers.GlobalAveragePooling2D()(inner(picture)), name="trunk")
+
+
+def canvases_of(paths: list[Path]) -> inputs.Canvases:
+    rows = manifests.complete(pd.DataFrame({"path": list(map(str, paths))}), source="test")
+    return inputs.make_canvases(rows, 16, 0.4, Cache(), "test")
+
+
+def test_a_picture_that_comes_again_does_not_go_through_the_trunk_again(
+    faces: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trunk, asked = a_trunk(), []
+    predict = trunk.predict_on_batch
+    monkeypatch.setattr(trunk, "predict_on_batch", lambda batch: asked.append(len(batch["image"])) or predict(batch))
+    canvases = canvases_of(sorted(faces.rglob("*.jpg"))[:64] * 3)
+    found = features.answered(trunk, canvases, Cache(), "test").first(192)
+    assert sum(asked) == 64
+    assert np.array_equal(found[:64], found[128:])
+
+
+def test_the_trunk_that_was_not_asked_for_longest_makes_room(
+    faces: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("older", "newer")):
+        folder = cache / "features" / name
+        folder.mkdir(parents=True)
+        (folder / "a.features.npy").write_bytes(bytes(10_000))
+        os.utime(folder, (number, number))
+    usage = shutil.disk_usage(cache)._replace(free=0)
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage)  # all that there is, is taken by features
+    features.answered(a_trunk(), canvases_of(sorted(faces.rglob("*.jpg"))[:8]), Cache(disk=1.0), "test")
+    assert sorted(path.name.partition("-")[0] for path in (cache / "features").iterdir()) == ["newer", "trunk"]
 
 
 def test_views_without_a_frozen_trunk_are_refused(frozen: Experiment, tmp_path: Path) -> None:

@@ -146,6 +146,25 @@ def test_a_finished_run_goes_on_with_more_epochs(tiny: Experiment, tmp_path: Pat
     assert (again.path / "history.csv").read_bytes() == (whole.path / "history.csv").read_bytes()
 
 
+def test_what_was_said_of_a_model_goes_with_it(tiny: Experiment, tmp_path: Path) -> None:
+    run = train(with_stage(tiny, epochs=1), tmp_path)
+    evaluate(run)
+    train(with_stage(run.experiment, epochs=2), tmp_path, resume=run)
+    assert not [path.name for path in run.path.iterdir() if path.name.startswith(("results", "predictions"))]
+
+
+def test_the_best_weights_are_written_once_where_the_last_are_the_best(run: Run, tmp_path: Path) -> None:
+    progress = checkpoints.read(run)
+    sizes = []
+    for kept in (progress.weights, [weight.copy() for weight in progress.weights]):
+        progress.kept = kept
+        checkpoints.write(Run(tmp_path), progress)
+        sizes.append((tmp_path / checkpoints.FILE).stat().st_size)
+        again = checkpoints.read(Run(tmp_path))
+        assert all(map(np.array_equal, again.kept, kept))
+    assert sizes[0] < 0.8 * sizes[1]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

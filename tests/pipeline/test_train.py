@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import Predictor, datasets, evaluate, export, manifests, train
+from pipeline import Predictor, datasets, evaluate, export, inputs, manifests, train
 from pipeline.canvas import fit
 from pipeline.config import Experiment, OfficialSplit, Optimizer
 from pipeline.errors import RequestError, WorkError
@@ -132,6 +133,16 @@ for answer in (said, seen):
     assert answer["age"].shape == ages.shape and np.abs(answer["age"] - ages).max() < 1e-3
 assert not [name for name in sys.modules if name.partition(".")[0] in ("pipeline", "models")]
 """
+
+
+def test_a_run_whose_steps_wait_for_pictures_says_so(tiny: Experiment, tmp_path: Path, monkeypatch, caplog) -> None:
+    changed = inputs.augment
+    monkeypatch.setattr(sys.modules["pipeline.train"], "WORTH_SAYING", 0.2)
+    monkeypatch.setattr(inputs, "augment", lambda *given: time.sleep(0.3) or changed(*given))
+    with caplog.at_level("WARNING"):
+        run = train(tiny, tmp_path)
+    assert caplog.text.count("of the time, steps waited for their pictures: augment less") == 1
+    assert json.loads((run.path / "environment.json").read_text())["stages"]["train"]["waited_seconds"] > 0.2
 
 
 def test_the_saved_model_answers_with_tensorflow_alone(run, tmp_path: Path) -> None:
