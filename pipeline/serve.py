@@ -6,6 +6,8 @@ import io
 import logging
 import os
 import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +33,7 @@ MOST_BYTES = 20 * 2**20  # of one picture
 MOST_PIXELS = 100_000_000  # of one picture: a file of 1 MB can hold many more
 MOST_PICTURES = 16  # of one request
 _LIMIT = MOST_BYTES * MOST_PICTURES + 2**20  # of a request: its parts have headers
+_NO_PICTURE = "not a readable picture; expected a JPEG, PNG or another picture"
 _NOTE = "Apparent age and gender are guesses of a network. They are no ground for a decision about a person."
 
 
@@ -118,7 +121,7 @@ def _refused(content: bytes) -> tuple[int, str] | None:
     except Image.DecompressionBombError:
         return 413, f"more than {MOST_PIXELS // 10**6} megapixels"
     except Exception:  # Pillow's readers raise whatever their parsing runs into
-        return 415, "not a readable picture; expected a JPEG, PNG or another picture"
+        return 415, _NO_PICTURE
     if width * height > MOST_PIXELS:
         return 413, f"{width}×{height} pixels: at most {MOST_PIXELS // 10**6} megapixels"
     return None
@@ -137,12 +140,21 @@ def _page(predictor: Predictor) -> gradio.Blocks:
         gradio.Markdown(f"# Facet\n{_NOTE}")
         with gradio.Row():
             given = gradio.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="A photograph")
+            given.preprocess = partial(_opened, given.preprocess)
             shown = gradio.Image(label="Faces", interactive=False, format="png")
         faces = gradio.Radio(["detect", "whole"], value="detect", label="Find faces, or take the picture for one")
         answers = gradio.Dataframe(label="Answers", interactive=False)
         for event in (given.change, faces.change):
             event(lambda path, how: _look(predictor, path, how), [given, faces], [shown, answers], api_name=False)
     return page
+
+
+def _opened(preprocess: Callable[[Any], str | None], payload: Any) -> str | None:
+    """What Gradio makes of an upload; its own error for what is no picture tells of components and handlers."""
+    try:
+        return preprocess(payload)
+    except Exception as error:  # Pillow's readers raise whatever their parsing runs into
+        raise gradio.Error(_NO_PICTURE) from error
 
 
 def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarray | None, pd.DataFrame | None]:
