@@ -206,7 +206,8 @@ def _run_missing(cases: Sequence[Case], runs_folder: str | Path, failed: dict[Ex
         others = {case.other for case in cases if case.other and experiment in case.experiments}
         if experiment in failed or _is_complete(experiment, others, runs_folder):
             continue
-        from pipeline.repeats import carry_out  # here: it needs TensorFlow
+        import_tensorflow()  # here, since where all is done it is not needed
+        from pipeline.repeats import carry_out
 
         log.info(f"{experiment.name} ({number} of {len(wanted)})")
         fresh = True
