@@ -116,7 +116,7 @@ def compare(paths: Sequence[str | Path]) -> pd.DataFrame:
         log.warning("all rows are one person's: there are no intervals")
     shared = _shared_targets(judged)
     rows = [row for target in shared for row in _compared(target, judged, groups)]
-    if judged[0].together and all(one.together == judged[0].together for one in judged):
+    if judged[0].together and all(set(one.together) == set(judged[0].together) for one in judged):
         rows += _means_compared(judged, groups)
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -123,8 +124,8 @@ class Drawings:
 
 
 def _lies_in(name: str, folder: Path) -> bool:
-    path = Path(name)
-    return path.is_file() and path.parent.resolve() == folder.resolve()
+    there = os.path.isfile(name)  # noqa: PTH113  Path's own raises for a name that is too long
+    return there and Path(name).parent.resolve() == folder.resolve()
 
 
 @contextmanager

@@ -70,7 +70,11 @@ def _export_with_tensorflow(run: Run, format: str, quantize: str | None, root: s
     """Only Keras on TensorFlow traces what is exported: a child process does it. Raises WorkError if it fails."""
     program = [sys.executable, "-m", "pipeline", "export", str(run.path.absolute()), "--format", format]
     done = subprocess.run(
-        [*program, *(["--quantize", quantize] if quantize else []), *(["--root", root] if root else [])],
+        [
+            *program,
+            *(["--quantize", quantize] if quantize else []),
+            *(["--root", str(Path(root).absolute())] if root else []),
+        ],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         cwd=Path(__file__).parent.parent,
         text=True,

@@ -57,13 +57,16 @@ def answered(
     how: Augment = Augment(),  # noqa: B008  it is frozen
     seed: int = 0,
     view: int = 0,
+    tables: int = 1,
 ) -> inputs.Canvases | None:
     """The trunk's answers, float32, in the place of the canvases: answer i belongs to row i. None if there is no room.
 
     trunk: the first of `split`. how: the canvases are first changed as in epoch number `view` of a training with that
-    seed. Only pictures that were never met before go through the trunk.
+    seed. Only pictures that were never met before go through the trunk. tables: of answers, this one among them, that
+    there must be room for.
     """
-    store, kept = room_for((len(canvases), *trunk.output_shape[1:]), np.float32, cache)
+    part = replace(cache, memory=cache.memory / tables, disk=cache.disk / tables)
+    store, kept = room_for((len(canvases), *trunk.output_shape[1:]), np.float32, part)
     if store is None:
         return None
     place = folder() / _key(trunk)
@@ -71,6 +74,7 @@ def answered(
     waiting: list[tuple[int, bytes, np.ndarray]] = []
     fresh: _Known = {}
     met: dict[bytes, int] = {}  # the row that a picture was answered for
+    keeps = True
     batches = inputs.pictures(canvases, how, seed, view)
     for numbers, pictures in track(batches, f"trunk on {what}", len(canvases), lambda batch: len(batch[0])):
         for number, picture in zip(numbers, pictures, strict=True):
@@ -85,11 +89,14 @@ def answered(
                 met |= {key: number for number, key, _ in waiting}
                 fresh |= _answer(trunk, waiting, store)
         if len(fresh) * np.prod(store.shape[1:]) * 4 >= _CHUNK:
-            _write(place, fresh, cache)
+            keeps = keeps and _write(place, fresh, cache.disk)
+            fresh.clear()
     if waiting:
         fresh |= _answer(trunk, waiting, store)
     if fresh:
-        _write(place, fresh, cache)
+        keeps = keeps and _write(place, fresh, cache.disk)
+    if not keeps:
+        log.warning(f"features: {place.parent} cannot keep all of them; the next run makes those again")
     with tf.device("CPU"):
         return replace(canvases, kept=kept, _store=tf.constant(store) if kept == "memory" else store)
 
@@ -134,33 +141,35 @@ def _read(place: Path) -> _Known:
     return known
 
 
-def _write(place: Path, fresh: _Known, cache: Cache) -> None:
-    """Add features to the folder, and empty them; a folder that cannot hold them goes without."""
+def _write(place: Path, fresh: _Known, share: float) -> bool:
+    """Add features to the folder; False where it cannot hold them."""
     name, features = uuid.uuid4().hex, np.stack(list(fresh.values()))
     keys = np.frombuffer(b"".join(fresh), np.dtype("V16"))
-    fresh.clear()
     try:
         place.mkdir(parents=True, exist_ok=True)
-        if not _makes_room(place, features.nbytes, cache):
-            log.warning(f"features are not kept: {place.parent} has no room for them; the next run makes them again")
-            return
+        if not _makes_room(place, features.nbytes, share):
+            return False
         for part, values in (("features", features), ("keys", keys)):  # keys last: they say that the features are there
             with runs.written(place / f"{name}.{part}.npy") as temporary, temporary.open("wb") as file:
                 np.save(file, values)
     except OSError as error:
-        log.warning(f"features cannot be kept in {place} ({error.strerror}): the next run makes them again")
+        log.warning(f"features cannot be kept in {place} ({error.strerror})")
+        return False
+    return True
 
 
-def _makes_room(place: Path, needed: int, cache: Cache) -> bool:
-    """Whether there is room for so many bytes more, in a share of what is free or taken by features; the features of
-    other trunks, those that were not asked for longest first, go where there is not."""
+def _makes_room(place: Path, needed: int, share: float) -> bool:
+    """Whether there is room for so many bytes more, in a share of what is free or taken by features. For it the
+    features of other trunks go, those that were not asked for longest first."""
     taken = {folder: _bytes(folder) for folder in place.parent.iterdir() if folder.is_dir()}
-    room = cache.disk * (shutil.disk_usage(place).free + sum(taken.values()))
+    room = share * (shutil.disk_usage(place).free + sum(taken.values()))
+    if taken[place] + needed > room:
+        return False
     for folder in sorted(taken, key=lambda folder: folder.stat().st_mtime):
         if folder != place and sum(taken.values()) + needed > room:
             shutil.rmtree(folder)
             del taken[folder]
-    return sum(taken.values()) + needed <= room
+    return True
 
 
 def _bytes(folder: Path) -> int:

@@ -174,12 +174,13 @@ class Predictor:
 
     def _canvases(self, pictures: list[Picture]) -> list[np.ndarray]:
         """Of pictures that are faces. Raises one of UNREADABLE if any cannot be read."""
-        contents = [_content(picture) for picture in pictures if picture.pixels is None]
+        as_pixels = [one.pixels is not None or sources.is_foreign(_content(one)) for one in pictures]
+        contents = [_content(one) for one, known in zip(pictures, as_pixels, strict=True) if not known]
         uprights = np.array([checked(content) for content in contents], np.int32)
         made = iter(self._canvases_of_files(tf.constant(contents, tf.string), uprights).numpy())
         return [
-            next(made) if picture.pixels is None else self._canvas_of_pixels(picture.pixels).numpy()
-            for picture in pictures
+            self._canvas_of_pixels(self._pixels(one)).numpy() if known else next(made)
+            for one, known in zip(pictures, as_pixels, strict=True)
         ]
 
     def _pixels(self, picture: Picture) -> np.ndarray:
@@ -187,6 +188,8 @@ class Predictor:
         if picture.pixels is not None:
             return picture.pixels
         content = _content(picture)
+        if sources.is_foreign(content):
+            return sources.decoded(content)
         return self._decode(content, checked(content)).numpy()
 
     def _look_for_faces(self, pictures: list[Picture], keep_pixels: bool) -> list[Looked]:

@@ -77,8 +77,7 @@ def _honest(stage: Stage) -> Stage:
 def _honest_split(stage: Stage) -> Split:
     split = stage.data.split
     leaks = isinstance(split, RandomSplit) and (split.by == "image" or not split.test)
-    if leaks:
-        return datasets.own_split(stage.data)
+    split = datasets.own_split(stage.data) if leaks else split
     if isinstance(split, OfficialSplit) and not _judged_on_labels(stage.data):
         return split
     return replace(split, val=split.val or 0.1)

@@ -23,7 +23,7 @@ from fastapi.responses import JSONResponse
 from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline import drawn
+from pipeline import drawn, sources
 from pipeline.errors import RequestError
 from pipeline.predict import Predictor
 
@@ -116,7 +116,7 @@ def _read(upload: UploadFile) -> bytes:
 def _refused(content: bytes) -> tuple[int, str] | None:
     """The HTTP status and the reason, for a file that is no picture, or one of too many pixels."""
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=sources.FORMATS) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
         return 413, f"more than {MOST_PIXELS // 10**6} megapixels"

@@ -16,13 +16,26 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipeline.canvas import SMALLEST
 from pipeline.errors import RequestError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic")  # as far as Pillow can
+PICTURES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+)  # for the last two, a reason
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 CAMERA = "camera:"
 LIST = "-"
-_READ_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")  # how JPEG, PNG and GIF files begin
+_ONLY_PILLOW = ("BMP", "TIFF", "WEBP")  # TensorFlow reads no palette of a BMP
+FORMATS = ("JPEG", "PNG", "GIF", *_ONLY_PILLOW)  # that are answered; other readers of Pillow's start programs
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +119,13 @@ def _picture(one: Any, number: int) -> Picture:
     if isinstance(one, (str, Path)):
         name = _legible(str(one))
         try:
-            return _from_file(Path(one).read_bytes(), name)
+            return Picture(name, Path(one).read_bytes())
         except OSError as error:
             return Picture(name, reason=f"cannot be read: {error.strerror}")
+        except ValueError:  # a name with a zero in it
+            return Picture(name, reason="no name of a file")
     if isinstance(one, (bytes, bytearray)):
-        return _from_file(bytes(one), name)
+        return Picture(name, bytes(one))
     if isinstance(one, Image.Image):
         return _from_pillow(one, name)
     if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3 and one.size:
@@ -124,15 +139,29 @@ def _legible(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _from_file(content: bytes, name: str) -> Picture:
-    """An encoded picture as it is; one in a format that only Pillow reads (WebP, TIFF, …) as its pixels."""
-    if not content.startswith(_READ_BY_TENSORFLOW):
-        try:
-            with Image.open(io.BytesIO(content)) as picture:
-                return _from_pillow(picture, name)
-        except Exception:  # Pillow's readers raise whatever they run into; `canvas.checked` will say what is wrong
-            return Picture(name, content)
-    return Picture(name, content)
+def is_foreign(content: bytes) -> bool:
+    """Whether an encoded picture is in a format that TensorFlow does not read, or not rightly, and Pillow does."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW):
+            return True
+    except Exception:  # Pillow's readers raise whatever their parsing runs into
+        return False
+
+
+def decoded(content: bytes) -> np.ndarray:
+    """The upright pixels of a foreign picture, uint8 RGB [H, W, 3]. Raises ValueError for one that is damaged, or too
+    small to use."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW) as picture:
+            if min(picture.size) < SMALLEST:
+                raise ValueError("only {}×{} pixels".format(*picture.size))
+            if picture.mode.startswith("I;16"):  # Pillow would cut off all above 255
+                picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+            return _from_pillow(picture, "").pixels
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError("damaged or of an unknown format") from error
 
 
 def _from_pillow(picture: Image.Image, name: str) -> Picture:

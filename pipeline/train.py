@@ -255,10 +255,9 @@ class StageRun:
             return
         trunk, learner = features.split(self.network, model.name)
         tables = max(stage.views, 1) + 1  # what there is room for must do for all of them
-        cache = replace(cache, memory=cache.memory / tables, disk=cache.disk / tables)
-        val = features.answered(trunk, self.val, cache, "val")
+        val = features.answered(trunk, self.val, cache, "val", tables=tables)
         shown = [
-            features.answered(trunk, self.train, cache, "train", stage.augment, self.experiment.seed, view)
+            features.answered(trunk, self.train, cache, "train", stage.augment, self.experiment.seed, view, tables)
             for view in range(max(stage.views, 1))
         ]
         if val is None or None in shown:

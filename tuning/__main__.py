@@ -65,7 +65,8 @@ def _searched(chosen: argparse.Namespace, space: Space, starts: Mapping[str, Exp
 
     place, workers = distributed.role(), chosen.workers or 1
     runs, resume = Path(chosen.runs), chosen.resume
-    request = Request(space, starts, chosen.trials, chosen.minutes, workers, runs, resume, chosen.track)
+    chief = f"{place.address}:{place.port}" if place else ""
+    request = Request(space, starts, chosen.trials, chosen.minutes, workers, runs, resume, chosen.track, chief)
     if place is None and workers == 1:
         return search(request, trainer, alone(trainer)).path
     if place is not None and not place.leads:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ PATIENCE = 60  # seconds that a worker waits for its chief: for one that is not 
 LINGER = 5  # seconds in which workers may still ask, and hear that there is no more
 PAUSE = 0.5
 BEAT, SILENCE = 10, 120  # seconds between a remote worker's signs of life, and without one until it is given up
-_LOCAL = "local"  # how the names of workers begin that the chief starts itself
+_LOCAL = re.compile(r"local\d+")  # the names of workers that the chief starts itself
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def lead(
 
 def _is_over(servicer: oracle_chief.OracleServicer, folder: Folder, ours: list[subprocess.Popen]) -> bool:
     oracle = servicer.oracle
-    taken_up = any(process.poll() is None for process in ours)  # a trial that was handed back
+    # A trial that was handed back waits for a worker that is still there.
+    taken_up = any(process.poll() is None for process in ours) if ours else bool(oracle.tuner_ids)
     if servicer.stop_triggered and not oracle.ongoing_trials and not (oracle.waits_again and taken_up):
         return True
     if ours and all(process.poll() is not None for process in ours):
@@ -138,10 +140,10 @@ def _is_over(servicer: oracle_chief.OracleServicer, folder: Folder, ours: list[s
 def _give_up_on_dead(oracle: Any, ours: list[subprocess.Popen]) -> None:
     """The trial of a worker that died goes to another."""
     for number, process in enumerate(ours):
-        trial = oracle.ongoing_trials.get(f"{_LOCAL}{number}")
+        trial = oracle.ongoing_trials.get(f"local{number}")
         if process.poll() is not None and trial is not None:
             log.warning(f"worker {number} ended ({process.returncode}): its trial {trial.trial_id} goes to another")
-            oracle.hand_back(f"{_LOCAL}{number}")
+            oracle.hand_back(f"local{number}")
 
 
 def give_up_on_silent(oracle: Any, folder: Folder, heard: dict[str, tuple[float, float]], now: float) -> None:
@@ -149,13 +151,14 @@ def give_up_on_silent(oracle: Any, folder: Folder, heard: dict[str, tuple[float,
 
     heard: by worker, when its file was touched, by that machine's clock, and when that was seen, by this one's.
     """
-    for worker in [name for name in oracle.ongoing_trials if not name.startswith(_LOCAL)]:
+    for worker, trial in list(oracle.ongoing_trials.items()):
+        if _LOCAL.fullmatch(worker):
+            continue
         pulse = folder.pulse(worker)
         touched = pulse.stat().st_mtime if pulse.exists() else 0.0
         if worker not in heard or heard[worker][0] != touched:
             heard[worker] = touched, now
         elif now - heard[worker][1] > SILENCE:
-            trial = oracle.ongoing_trials[worker]
             log.warning(f"worker {worker} is silent: its trial {trial.trial_id} goes to another")
             oracle.hand_back(worker)
 
@@ -167,7 +170,8 @@ def _beating(pulse: Path) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(BEAT):
-            pulse.touch()
+            with suppress(OSError):  # of a network file system: it may be there again the next time
+                pulse.touch()
 
     pulse.touch()
     threading.Thread(target=beat, daemon=True).start()
@@ -190,7 +194,7 @@ def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess
     def started(folder: Folder) -> list[subprocess.Popen]:
         visible = gpus()
         return [
-            _started(Role(f"{_LOCAL}{number}", place.address, place.port), folder, visible[number % len(visible)])
+            _started(Role(f"local{number}", place.address, place.port), folder, visible[number % len(visible)])
             for number in range(count)
         ]
 
@@ -206,7 +210,7 @@ def gpus() -> list[dict[str, str]]:
             said = ",".join(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())
         except (OSError, subprocess.CalledProcessError):  # no such program: no such GPU
             said = ""
-    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in said.split(",") if gpu] or [{}]
+    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in said.replace(" ", "").split(",") if gpu] or [{}]
 
 
 def _started(place: Role, folder: Folder, gpu: Mapping[str, str]) -> subprocess.Popen:

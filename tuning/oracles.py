@@ -51,7 +51,8 @@ class _Sturdy:
 
     def hand_back(self, tuner_id: str) -> None:
         """The trial of a worker that is gone waits for another."""
-        self._retry_queue.append(self.ongoing_trials.pop(tuner_id).trial_id)
+        if trial := self.ongoing_trials.pop(tuner_id, None):
+            self._retry_queue.append(trial.trial_id)
         self.tuner_ids.discard(tuner_id)
 
     @property

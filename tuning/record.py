@@ -2,8 +2,8 @@
 
 search.json           what is searched, how, and from what experiment
 clock.json            seconds that were spent before this start, when this start was, when it must end
-lock                  held by the process that searches
-workers/              one file for each worker of another machine, touched while it lives
+lock                  held by the process that searches; says where it is asked for trials, if it is a chief
+workers/              one file for each worker, touched while it lives
 oracle/               keras-tuner's own files: the settings of every trial
 trials/0000/          outcome.json, log.txt, and the run
 trials.csv, figures/, search.html
@@ -24,6 +24,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pipeline import parsing, runs
 from pipeline.config import Experiment
@@ -144,9 +145,10 @@ class Folder:
         return (self.path / "results.json").exists()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within it no other process works on the search. Raises RequestError where one does."""
-        with (self.path / "lock").open("w") as lock:
+    def held(self, chief: str = "") -> Iterator[None]:
+        """Within it no other process works on the search. chief: the address under which this one is its chief. Raises
+        RequestError where another one does."""
+        with (self.path / "lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -157,15 +159,27 @@ class Folder:
             except OSError as error:
                 if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
                     raise
+            lock.truncate(0)
+            lock.write(chief)
+            lock.flush()
             yield
 
     def is_held(self) -> bool:
-        """Whether a process is at work on the search."""
+        """Whether a process is at work on the search, or it is somebody else's."""
         try:
-            with self.held():
-                return False
-        except RequestError:
+            with (self.path / "lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             return True
+        except OSError:  # a file system without locks
+            return False
+        return False
+
+    @property
+    def chief(self) -> str:
+        """The address of the chief that is, or was last, at work on the search."""
+        lock = self.path / "lock"
+        return lock.read_text(encoding="utf-8") if lock.exists() else ""
 
     @property
     def until(self) -> float:
@@ -207,7 +221,7 @@ class Folder:
 
     def pulse(self, worker: str) -> Path:
         """The file that a worker touches while it lives."""
-        path = self.path / "workers" / worker
+        path = self.path / "workers" / quote(worker, safe="")
         path.parent.mkdir(exist_ok=True)
         return path
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Request:
     """What is asked for. starts: the experiments that it starts from, everything put in. trials, minutes: the budget.
-    resume: the folder of a search to go on with."""
+    resume: the folder of a search to go on with. chief: the address where workers ask for trials, or nothing."""
 
     space: Space
     starts: Mapping[str, Experiment]
@@ -42,6 +43,7 @@ class Request:
     runs: Path = runs.RUNS
     resume: Path | None = None
     track: str | None = None
+    chief: str = ""
 
 
 def search(request: Request, trainer: Trainer, trials: Callable[[Folder, Any, View], None]) -> Folder:
@@ -49,8 +51,8 @@ def search(request: Request, trainer: Trainer, trials: Callable[[Folder, Any, Vi
 
     Raises RequestError for a space, a budget or a folder that cannot be, WorkError where every trial failed.
     """
-    folder = prepare(request, trainer)
-    with folder.held():
+    with ExitStack() as holds:
+        folder = prepare(request, trainer, holds)
         oracle = open_oracle(folder)
         try:
             with View(folder) as view:
@@ -81,15 +83,18 @@ def open_oracle(folder: Folder) -> Any:
 # -- before the trials ------------------------------------------------------------------------------------------------
 
 
-def prepare(request: Request, trainer: Trainer) -> Folder:
-    """The folder of the search that is asked for: one to go on with, or a new one, after a rehearsal."""
+def prepare(request: Request, trainer: Trainer, holds: ExitStack) -> Folder:
+    """The folder of the search that is asked for: one to go on with, or a new one, after a rehearsal. From then on
+    `holds` keeps other processes from it."""
     began = time.time()
     plan = planned(request)
-    if folder := found(request, plan, free=True):
+    if folder := found(request, plan, lambda one: not one.is_held()):
+        holds.enter_context(folder.held(request.chief))
         return _continued(folder, request)
     until = began + 60 * plan.minutes if plan.minutes else math.inf
     plan = fitted(rehearsed(plan, trainer, until), until - time.time())
     folder = record.create(request.runs, request.space.name, plan)
+    holds.enter_context(folder.held(request.chief))
     folder.start_clock(plan.minutes, time.time() - began)
     log.info(f"search {folder.path}")
     log.info(said(plan, request.workers))
@@ -118,12 +123,11 @@ def planned(request: Request) -> Plan:
     )
 
 
-def found(request: Request, plan: Plan, free: bool) -> Folder | None:
-    """The search to go on with: the one that is named, or the latest of the same that was not finished. free: none that
-    another process is at work on."""
+def found(request: Request, plan: Plan, fits: Callable[[Folder], bool]) -> Folder | None:
+    """The search to go on with: the one that is named, or the latest of the same that was not finished and `fits`."""
     if request.resume is None:
         same = (one for one in record.of_space(request.runs, request.space) if _is_same(one, plan))
-        return next((one for one in same if not one.finished and not (free and one.is_held())), None)
+        return next((one for one in same if not one.finished and fits(one)), None)
     folder = Folder(request.resume)
     other = record.differences(folder.plan.identity, plan.identity)
     if other == ["budget"]:
@@ -141,7 +145,8 @@ def found(request: Request, plan: Plan, free: bool) -> Folder | None:
 
 def of_chief(request: Request) -> Folder:
     """The search that a chief began with the same request. Raises RequestError where it began another."""
-    folder = found(request, planned(request), free=False)
+    plan = planned(request)
+    folder = found(request, plan, lambda one: one.chief == request.chief) or found(request, plan, lambda one: True)
     if folder is None:
         place = request.runs / "tuning" / request.space.name
         raise RequestError(
@@ -160,8 +165,6 @@ def _is_same(folder: Folder, plan: Plan) -> bool:
 
 def _continued(folder: Folder, request: Request) -> Folder:
     """A search that goes on, perhaps with another budget."""
-    with folder.held():  # nobody else is at work on it
-        pass
     plan = folder.plan
     if plan.algorithm != "hyperband" and (request.trials or request.minutes):
         plan = replace(plan, budget=(request.trials, request.minutes), trials=request.trials)

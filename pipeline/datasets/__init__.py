@@ -101,7 +101,7 @@ def read(data: Data) -> pd.DataFrame:
 
 
 def _is_table(data: Data) -> bool:
-    return data.name != "csv" and data.root is not None and data.root.endswith((".csv", ".parquet"))
+    return data.name != "csv" and data.root is not None and data.root.lower().endswith((".csv", ".parquet", ".pq"))
 
 
 def _cleaned(data: Data) -> pd.DataFrame:

@@ -200,6 +200,30 @@ def test_what_only_pillow_reads_is_answered_too(ending: str, predictor, drawn_fa
     assert np.ptp(table["gender_p_male"]) < 0.01
 
 
+def test_sixteen_bits_are_scaled_and_not_cut_off() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)).save(file, "TIFF")
+    assert sources.is_foreign(file.getvalue())
+    assert sources.decoded(file.getvalue())[:, :, 0].ravel().tolist() == list(range(256))
+
+
+@pytest.mark.parametrize(
+    ("size", "kept", "said"), [((7, 20), 1.0, "only 7×20 pixels"), ((99, 99), 0.3, "not a readable picture")]
+)
+def test_a_foreign_picture_that_cannot_be_used_gets_a_reason(
+    size, kept: float, said: str, predictor: Predictor
+) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), np.uint8)).save(file, "WEBP")
+    content = file.getvalue()
+    (row,) = predictor(content[: int(kept * len(content))], faces="whole").to_dict("records")
+    assert said in row["reason"]
+
+
+def test_no_reader_of_pillows_that_starts_a_program_is_asked() -> None:
+    assert not sources.is_foreign(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n")
+
+
 def test_a_name_that_is_no_utf8_is_answered_legibly(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
     odd = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
     shutil.copy(drawn_faces[0], odd)
