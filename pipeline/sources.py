@@ -34,6 +34,7 @@ PICTURES = (
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 CAMERA = "camera:"
 LIST = "-"
+_READ_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")  # how JPEG, PNG and GIF files begin
 _ONLY_PILLOW = ("BMP", "TIFF", "WEBP")  # TensorFlow reads no palette of a BMP
 FORMATS = ("JPEG", "PNG", "GIF", *_ONLY_PILLOW)  # that are answered; other readers of Pillow's start programs
 
@@ -141,6 +142,8 @@ def _legible(path: str) -> str:
 
 def is_foreign(content: bytes) -> bool:
     """Whether an encoded picture is in a format that TensorFlow does not read, or not rightly, and Pillow does."""
+    if content.startswith(_READ_BY_TENSORFLOW):  # nearly all are: no header need be read
+        return False
     try:
         with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW):
             return True
