@@ -152,7 +152,10 @@ def _upright_picture(
 
 def _whole_jpeg(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """As `_decode`, of a JPEG at its full size."""
-    picture = _jpeg(content)
+    return _with_its_size(_jpeg(content))
+
+
+def _with_its_size(picture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.cast(tf.shape(picture)[:2], tf.float32), picture
 
 
@@ -174,8 +177,7 @@ def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, 
 
     def other() -> tuple[tf.Tensor, tf.Tensor]:
         picture = tf.io.decode_image(content, channels=3, expand_animations=False)
-        picture = tf.ensure_shape(picture, (None, None, 3))
-        return tf.cast(tf.shape(picture)[:2], tf.float32), picture
+        return _with_its_size(tf.ensure_shape(picture, (None, None, 3)))
 
     return tf.cond(tf.io.is_jpeg(content), jpeg, other)
 

@@ -139,14 +139,15 @@ def write(compared: pd.DataFrame, folder: Path = FOLDER) -> Path:
 
 
 def _read(run: Run) -> _Judged:
-    split = runs.judged_split(run.experiment)
+    experiment = run.experiment
+    split = runs.judged_split(experiment)
     ending, evaluate = runs.suffix(split), f"`python -m pipeline evaluate {run.path} --split {split}`"
     files = run.path / f"results{ending}.json", run.path / f"predictions{ending}.csv"
     for file in files:
         if not file.is_file():
             raise RequestError(f"{run.path} has no {file.name}: {evaluate} writes it")
     try:
-        return _judged(run, run.experiment, *files)
+        return _judged(run, experiment, *files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())
         raise RequestError(

@@ -91,11 +91,10 @@ def repeat(experiments: Mapping[str, Experiment], what: str, runs_folder: str | 
     judged = results_name(runs.judged_split(datasets.resolve(experiment)))
     found = {label: json.loads(run.file(judged).read_text(encoding="utf-8")) for label, run in done.items()}
     summed = summarise(found)
-    summary = {"runs": {label: str(run.path) for label, run in done.items()}, "targets": summed}
-    summary |= {MEAN: summed.pop(MEAN)} if MEAN in summed else {}
+    runs.write_text(folder / f"{what}.md", table(summed).to_markdown(index=False) + "\n")
+    together = {MEAN: summed.pop(MEAN)} if MEAN in summed else {}  # beside the targets, as in results.json
+    summary = {"runs": {label: str(run.path) for label, run in done.items()}, "targets": summed} | together
     runs.write_json(folder / f"{what}.json", summary)
-    together = {MEAN: summary[MEAN]} if MEAN in summary else {}
-    runs.write_text(folder / f"{what}.md", table(summed | together).to_markdown(index=False) + "\n")
     for target in loading.settle(experiment).targets:
         if "confusion" in summary["targets"][target.name]:
             counts, classes = summary["targets"][target.name]["confusion"], targets.of(target).classes

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pipeline import parsing, runs
@@ -149,16 +149,11 @@ class Folder:
         """Within it no other process works on the search. chief: the address under which this one is its chief. Raises
         RequestError where another one does."""
         with (self.path / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _taken(lock, fcntl.LOCK_EX):
                 raise RequestError(
                     f"{self.path} is being searched by another process: wait for its end, or leave --resume out to "
                     "search anew"
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
-                    raise
+                )
             lock.truncate(0)
             lock.write(chief)
             lock.flush()
@@ -168,12 +163,9 @@ class Folder:
         """Whether a process is at work on the search, or it is somebody else's."""
         try:
             with (self.path / "lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+                return not _taken(lock, fcntl.LOCK_SH)
+        except PermissionError:
             return True
-        except OSError:  # a file system without locks
-            return False
-        return False
 
     @property
     def chief(self) -> str:
@@ -267,6 +259,18 @@ class Folder:
         columns = list(dict.fromkeys([*first, *plan.names, "after", "seconds", "reason", "run"]))
         table = pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64", "epochs": "Int64"})
         return table if plan.algorithm == "hyperband" else table.drop(columns="after")
+
+
+def _taken(lock: IO[str], how: int) -> bool:
+    """Take a lock, unless another process has it; on a file system without locks nobody has."""
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    return True
 
 
 def create(runs_folder: Path, name: str, plan: Plan) -> Folder:
