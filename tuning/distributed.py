@@ -2,8 +2,7 @@
 
 The chief and all workers must see the same files: what is tried, and what came of it, is in the search's folder; over
 gRPC go the questions for a trial. `--workers` starts them on this machine, each with a GPU of its own as far as there
-are any; on several, each is started by hand with
-keras-tuner's three variables.
+are any; on several, each is started by hand with keras-tuner's three variables.
 """
 
 from __future__ import annotations

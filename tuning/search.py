@@ -302,7 +302,7 @@ def finish(folder: Folder, trainer: Trainer) -> None:
         outcome = folder.outcome(best)
         results |= {"value": outcome.value, "settings": folder.values(best)} | _judged(folder, outcome.run, trainer)
         start = plan.starts[results["settings"].get("experiment", next(iter(plan.starts)))]
-        name = f"{start.name or start.model.name}_tuned"
+        name = f"{runs.name_of(start)}_tuned"
         winner = experiment_of(plan, load_space(plan.space), folder.values(best), name)
         runs.write_text(folder.path / "best_experiment.json", parsing.to_json(winner))
     report.write(folder, results)

@@ -9,7 +9,6 @@ glasses, …) of 7, 3, 3, 4, 6 and 3 classes stand in for attributes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -72,6 +71,8 @@ def _stamp_of(folder: Path) -> dict[str, object] | None:
 
 def _write(folder: Path, stamp: dict[str, object]) -> None:
     """Draw everything beside the folder, then rename: who looks at it sees all of it or nothing."""
+    from dask.system import CPU_COUNT
+
     from pipeline.datasets import _drawing
     from pipeline.progress import track
 
@@ -80,7 +81,7 @@ def _write(folder: Path, stamp: dict[str, object]) -> None:
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
         new = Path(work) / "new"
         (new / "pictures").mkdir(parents=True)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(CPU_COUNT) as pool:
             done = pool.map(lambda picture: _save(new, picture), pictures)
             list(track(done, "drawing faces", len(pictures)))
         _save_labels(new, pictures, stamp)

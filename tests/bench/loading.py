@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from dask.system import CPU_COUNT
 
 from pipeline import inputs
 from pipeline.config import Augment, Cache
@@ -119,4 +119,4 @@ def bare(manifest: pd.DataFrame) -> tf.data.Dataset:
         return tf.image.resize(tf.io.decode_jpeg(tf.io.read_file(path), 3), (SIZE, SIZE))
 
     paths = tf.data.Dataset.from_tensor_slices(manifest["path"].tolist())
-    return paths.map(picture, num_parallel_calls=os.cpu_count()).batch(BATCH).prefetch(2)
+    return paths.map(picture, num_parallel_calls=CPU_COUNT).batch(BATCH).prefetch(2)
