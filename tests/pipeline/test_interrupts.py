@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,14 @@ from pipeline import checkpoints, drawn, interrupts, predict, train
 from pipeline.config import Experiment
 from pipeline.runs import Run, open_run
 from tests.conftest import write_picture
+
+
+@pytest.fixture(autouse=True)
+def python_hears_it() -> Iterator[None]:
+    """Also where the tests are run in a shell's background, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def press() -> None:
