@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -137,9 +138,21 @@ def test_the_saved_model_has_its_report_beside_its_labels(run) -> None:
     report = json.loads((run.saved_model / "assets.extra" / "parity.json").read_text())
     assert report["targets"]["age"]["largest_difference"] < 1e-3
     assert report["targets"]["gender"]["largest_difference"] < 1e-5
-    largest = (run.saved_model / "variables" / "variables.data-00000-of-00001").stat().st_size
+    largest = (run.saved_model / "saved_model.pb").stat().st_size
     assert largest < report["bytes"] < 20 * largest
     assert report["latency_ms"]["file"] > 0
+
+
+def test_a_large_networks_saved_model_keeps_its_variables_and_answers_alike(run, tmp_path: Path, monkeypatch) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    monkeypatch.setattr(sys.modules["pipeline.export"], "_CONSTANTS", 0)
+    export(copy)
+    count = load_network(run).count_params()
+    ways = [parity.open_saved_model(one.saved_model)(pictures(run.experiment.model.image_size)) for one in (run, copy)]
+    large = [(one.saved_model / "saved_model.pb").stat().st_size > 4 * count for one in (run, copy)]
+    assert large == [True, False]  # the weights lie in the graph, or beside it
+    for name in ways[0]:
+        np.testing.assert_allclose(ways[0][name], ways[1][name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_saved_model_is_written_where_the_data_are_not(run, tmp_path: Path, caplog) -> None:
@@ -174,6 +187,14 @@ def test_one_picture_may_always_differ() -> None:
     parity.check(report)
     with pytest.raises(WorkError, match=r"gender: decided disagreement 0\.05, at most 0\.025"):
         parity.check(report | {"targets": {"gender": found | {"decided_disagreement": 2 / 40}}})
+
+
+@pytest.mark.parametrize(("answer", "is_kept"), [(50.0, False), (1e6, True)])
+def test_a_number_may_differ_by_what_float32_rounds_off(answer: float, is_kept: bool) -> None:
+    found = {"largest_difference": 1.0, "mean_difference": 0.5, "largest_answer": answer}
+    report = {"format": "saved_model", "kept_in": "float32", "split": "val", "pictures": 40, "targets": {"age": found}}
+    with nullcontext() if is_kept else pytest.raises(WorkError, match=r"largest difference 1, at most 0\.1"):
+        parity.check(report | {"limits": {"age": parity.LIMITS["float32"]["number"]}})
 
 
 def test_a_run_without_its_data_is_refused(run, tmp_path: Path) -> None:
