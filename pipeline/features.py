@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -65,18 +66,40 @@ def answered(
     seed. Only pictures that were never met before go through the trunk. tables: of answers, this one among them, that
     there must be room for.
     """
-    part = replace(cache, memory=cache.memory / tables, disk=cache.disk / tables)
-    store, kept = room_for((len(canvases), *trunk.output_shape[1:]), np.float32, part)
-    if store is None:
-        return None
-    place = folder() / _key(trunk)
+    key = _key(trunk)
+    asked = key, cache, how, seed, tables
+    if canvases.answers.get("asked") != asked:
+        canvases.answers.clear()  # their memory first
+        canvases.answers["asked"] = asked
+    if view not in canvases.answers:
+        part = replace(cache, memory=cache.memory / tables, disk=cache.disk / tables)
+        store, kept = room_for((len(canvases), *trunk.output_shape[1:]), np.float32, part)
+        if store is None:
+            return None
+        batches = inputs.pictures(canvases, how, seed, view)
+        _fill(store, trunk, folder() / key, batches, len(canvases), cache.disk, what)
+        with tf.device("CPU"):
+            held = tf.constant(store) if kept == "memory" else store
+        canvases.answers[view] = replace(canvases, kept=kept, _store=held)
+    return canvases.answers[view]
+
+
+def _fill(
+    store: np.ndarray | OnDisk,
+    trunk: keras.Model,
+    place: Path,
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    count: int,
+    share: float,
+    what: str,
+) -> None:
+    """Put the trunk's answers to some pictures into the store, each at its number."""
     known = _read(place)
     waiting: list[tuple[int, bytes, np.ndarray]] = []
     fresh: _Known = {}
     met: dict[bytes, int] = {}  # the row that a picture was answered for
     keeps = True
-    batches = inputs.pictures(canvases, how, seed, view)
-    for numbers, pictures in track(batches, f"trunk on {what}", len(canvases), lambda batch: len(batch[0])):
+    for numbers, pictures in track(batches, f"trunk on {what}", count, lambda batch: len(batch[0])):
         for number, picture in zip(numbers, pictures, strict=True):
             key = blake2b(picture, digest_size=16).digest()
             if key in known:
@@ -89,16 +112,14 @@ def answered(
                 met |= {key: number for number, key, _ in waiting}
                 fresh |= _answer(trunk, waiting, store)
         if len(fresh) * np.prod(store.shape[1:]) * 4 >= _CHUNK:
-            keeps = keeps and _write(place, fresh, cache.disk)
+            keeps = keeps and _write(place, fresh, share)
             fresh.clear()
     if waiting:
         fresh |= _answer(trunk, waiting, store)
     if fresh:
-        keeps = keeps and _write(place, fresh, cache.disk)
+        keeps = keeps and _write(place, fresh, share)
     if not keeps:
         log.warning(f"features: {place.parent} cannot keep all of them; the next run makes those again")
-    with tf.device("CPU"):
-        return replace(canvases, kept=kept, _store=tf.constant(store) if kept == "memory" else store)
 
 
 def _answer(trunk: keras.Model, waiting: list[tuple[int, bytes, np.ndarray]], store: np.ndarray | OnDisk) -> _Known:

@@ -12,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 from dask.system import CPU_COUNT as _CORES
 
-from pipeline import manifests
+from pipeline import manifests, sharing
 from pipeline.augment import augment, draws, for_device
 from pipeline.canvas import UNREADABLE, WHOLE, canvas, fit, is_small_jpeg, middle, read, reason
 from pipeline.config import Augment, Cache
@@ -34,7 +34,8 @@ class Canvases:
     place: float32 of any shape where pictures are said here.
 
     rows: the manifest's rows that have a canvas, in its order; canvas i belongs to row i. rejected: path and reason.
-    kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for.
+    kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for. answers: what `features`
+    had a trunk answer last.
     """
 
     rows: pd.DataFrame
@@ -46,6 +47,7 @@ class Canvases:
     _orientations: np.ndarray = field(repr=False)
     _small: bool = field(repr=False)  # all are `canvas.is_small_jpeg`
     _store: np.ndarray | tf.Tensor | OnDisk | None = field(repr=False, default=None)
+    answers: dict[Any, Any] = field(repr=False, default_factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,16 +90,6 @@ class Canvases:
         return tf.function(make, input_signature=[tf.TensorSpec((), tf.int64)])
 
 
-_shared: dict[str, tuple[pd.DataFrame, tuple, Canvases]] | None = None
-
-
-def share_canvases() -> None:
-    """From now on a training in this process takes over the canvases of the one before, if it asks for the same: the
-    trials of a search do. Those made last for each `what` are kept."""
-    global _shared
-    _shared = {}
-
-
 def make_canvases(
     rows: pd.DataFrame,
     size: int,
@@ -114,17 +106,12 @@ def make_canvases(
     Raises WorkError when more than 5 % of the pictures (and more than five) cannot be read, with the first ten and
     their reasons.
     """
-    asked = (size, margin, cache, centre)
-    if _shared is None:
-        return _read_all(rows, what, *asked)
-    if what in _shared:
-        of_rows, asked_then, held = _shared[what]
-        if asked_then == asked and of_rows.equals(rows):
-            return held
-        del _shared[what], held  # their memory first
-    made = _read_all(rows, what, *asked)
-    _shared[what] = (rows, asked, made)
-    return made
+    return sharing.shared(
+        f"canvases of {what}",
+        (rows, size, margin, cache, centre),
+        lambda: _read_all(rows, what, size, margin, cache, centre),
+        is_same=lambda one, other: one[0].equals(other[0]) and one[1:] == other[1:],
+    )
 
 
 def _read_all(

@@ -10,7 +10,6 @@ came. What else is said goes to the job's log. It ends with stdin, that is with 
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline import sharing
 from pipeline.errors import EmptySplitError, RequestError, WorkError
 from pipeline.runs import Run, open_run
 from pipeline.startup import import_tensorflow
@@ -52,9 +52,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     import_tensorflow()
-    from pipeline import inputs
-
-    inputs.share_canvases()
+    sharing.begin()
     while True:
         job, began = json.loads(jobs.get()), time.perf_counter()
 
@@ -97,7 +95,6 @@ def _train(job: dict[str, Any], say: Say) -> dict[str, Any]:
     from pipeline import parsing, train
 
     keras.backend.clear_session()  # of the trial before: names and memory
-    gc.collect()
     experiment = parsing.from_json(json.dumps(job["experiment"]), "the trial")
     resumed = open_run(job["resume"]) if job["resume"] else None
     follower = tracker(job["track"], job["group"])

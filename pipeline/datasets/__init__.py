@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalog
+from pipeline import catalog, sharing
 from pipeline.config import Data, Experiment, Split, Target
 from pipeline.errors import RequestError, unknown
 
@@ -78,6 +78,10 @@ def load(data: Data) -> pd.DataFrame:
     `x y w h` in pixels (NaN: the whole picture), and landmarks if the faces are to be aligned. Raises RequestError for
     a root that does not hold the dataset.
     """
+    return sharing.shared(f"manifest of {data.name}", data, lambda: _divided(data)).copy()
+
+
+def _divided(data: Data) -> pd.DataFrame:
     from pipeline import manifests, splits
 
     rows = read(data)

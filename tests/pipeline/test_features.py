@@ -138,6 +138,15 @@ def test_a_picture_that_comes_again_does_not_go_through_the_trunk_again(
     assert np.array_equal(found[:64], found[128:])
 
 
+def test_what_the_last_trunk_answered_stays_with_the_canvases(faces: Path, cache: Path) -> None:
+    trunk, other = a_trunk(), a_trunk()
+    canvases = canvases_of(sorted(faces.rglob("*.jpg"))[:8])
+    answers = features.answered(trunk, canvases, Cache(), "test")
+    assert features.answered(trunk, canvases, Cache(), "test") is answers
+    assert not np.array_equal(features.answered(other, canvases, Cache(), "test").first(8), answers.first(8))
+    assert np.array_equal(features.answered(trunk, canvases, Cache(), "test").first(8), answers.first(8))
+
+
 def test_the_trunk_that_was_not_asked_for_longest_makes_room(
     faces: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
