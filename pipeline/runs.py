@@ -102,10 +102,12 @@ def reopen(run: Run, experiment: Experiment) -> None:
 
 
 def forget_results(run: Run) -> None:
-    """Remove what was said of the run's model: it is about to be replaced."""
+    """Remove what was said of the run's model, which is about to be replaced, and name what was exported of it."""
     for pattern in ("results*.json", "predictions*.csv", "prediction.*"):
         for path in run.path.glob(pattern):
             path.unlink()
+    if exported := sorted(path.parent.name for path in run.path.glob("*/labels.json")):
+        log.warning(f"{', '.join(exported)} in {run.path}: of the model before it was trained further; export anew")
 
 
 def find(experiment: Experiment, runs: str | Path = RUNS) -> Run | None:

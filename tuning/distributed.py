@@ -1,8 +1,8 @@
 """Searches on many machines: keras-tuner's chief, which has the oracle, and its workers, which train.
 
 The chief and all workers must see the same files: what is tried, and what came of it, is in the search's folder; over
-gRPC go the questions for a trial. `--workers` starts them on this machine, each with a GPU of its own as far as there
-are any; on several, each is started by hand with keras-tuner's three variables.
+gRPC go the questions for a trial. `--workers` starts them on this machine, each with its share of the memory and a GPU
+of its own as far as there are any; on several, each is started by hand with keras-tuner's three variables.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from distributed.system import MEMORY_LIMIT
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
@@ -191,9 +193,9 @@ def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess
     """Workers on this machine; they end when this process does."""
 
     def started(folder: Folder) -> list[subprocess.Popen]:
-        visible = gpus()
+        visible, memory = gpus(), MEMORY_LIMIT // count
         return [
-            _started(Role(f"local{number}", place.address, place.port), folder, visible[number % len(visible)])
+            _started(Role(f"local{number}", place.address, place.port), folder, visible[number % len(visible)], memory)
             for number in range(count)
         ]
 
@@ -212,9 +214,9 @@ def gpus() -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in said.replace(" ", "").split(",") if gpu] or [{}]
 
 
-def _started(place: Role, folder: Folder, gpu: Mapping[str, str]) -> subprocess.Popen:
+def _started(place: Role, folder: Folder, gpu: Mapping[str, str], memory: int) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "tuning.distributed", str(folder.path)],
+        [sys.executable, "-m", "tuning.distributed", str(folder.path), str(memory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env=module_environment()
@@ -265,8 +267,17 @@ def _wait(oracle: oracle_client.OracleClient, place: Role) -> None:
         time.sleep(PAUSE)
 
 
-def _main(path: str) -> Path:
+def share_memory(most: int) -> None:
+    """Have this process, and those that it starts, take so many bytes for all the memory there is (`store.room_for`).
+
+    Linux notes this limit and enforces nothing.
+    """
+    resource.setrlimit(resource.RLIMIT_RSS, (most, most))
+
+
+def _main(path: str, memory: str) -> Path:
     """A worker that the chief started on its own machine."""
+    share_memory(int(memory))
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     with Trainer() as trainer:
         return follow(role(), lambda: Folder(Path(path)), trainer).path
@@ -278,4 +289,4 @@ def _end_with_stdin() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_status(lambda: _main(sys.argv[1])))
+    sys.exit(exit_status(lambda: _main(*sys.argv[1:])))

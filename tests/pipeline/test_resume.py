@@ -153,6 +153,16 @@ def test_what_was_said_of_a_model_goes_with_it(tiny: Experiment, tmp_path: Path)
     assert not [path.name for path in run.path.iterdir() if path.name.startswith(("results", "predictions"))]
 
 
+def test_what_was_exported_of_the_model_before_is_named(tiny: Experiment, tmp_path: Path, caplog) -> None:
+    run = train(with_stage(tiny, epochs=1), tmp_path)
+    exported = run.path / "litert-int8" / "labels.json"
+    exported.parent.mkdir()
+    exported.touch()
+    train(with_stage(run.experiment, epochs=2), tmp_path, resume=run)
+    assert f"litert-int8 in {run.path}: of the model before it was trained further" in caplog.text
+    assert exported.exists()
+
+
 def test_the_best_weights_are_written_once_where_the_last_are_the_best(run: Run, tmp_path: Path) -> None:
     progress = checkpoints.read(run)
     sizes = []

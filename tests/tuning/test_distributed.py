@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -53,6 +55,14 @@ def test_a_trial_of_a_worker_elsewhere_that_falls_silent_goes_to_another(tmp_pat
     distributed.give_up_on_silent(oracle, folder, heard, start + 2 * distributed.SILENCE + 2)
     assert not oracle.ongoing_trials
     assert oracle.create_trial("worker1").trial_id == lost
+
+
+def test_workers_of_one_machine_share_its_memory() -> None:
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', %r], check=True)"
+    said = "from distributed.system import MEMORY_LIMIT; print(MEMORY_LIMIT)"
+    program = f"from tuning.distributed import share_memory; share_memory(2**28); {child % said}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 2**28
 
 
 def space_of_rates() -> HyperParameters:
