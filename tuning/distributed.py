@@ -193,10 +193,11 @@ def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess
     """Workers on this machine; they end when this process does."""
 
     def started(folder: Folder) -> list[subprocess.Popen]:
-        visible, memory = gpus(), MEMORY_LIMIT // count
+        visible = gpus()
+        places = [Role(f"local{number}", place.address, place.port) for number in range(count)]
         return [
-            _started(Role(f"local{number}", place.address, place.port), folder, visible[number % len(visible)], memory)
-            for number in range(count)
+            _started(one, folder, visible[number % len(visible)], MEMORY_LIMIT // count)
+            for number, one in enumerate(places)
         ]
 
     return started
