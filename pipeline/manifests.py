@@ -34,6 +34,7 @@ LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pi
 EYES = LANDMARKS[:4]
 SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
 FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadable")  # by looking at a picture
+THERE = "picture is there"  # a column, until rows without a picture are left out
 UNREACHED = "the file cannot be read"  # begins a reason that may pass, such as that of a disk which was not there
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
@@ -159,6 +160,14 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
 
     Raises RequestError when no row is left.
     """
+    return there(listed(rows, source), source)
+
+
+def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """A loader's rows with every column of the manifest, `path` as it is on disk, and THERE: whether it is.
+
+    Raises RequestError when there are no rows, or none of the pictures is there.
+    """
     rows = rows.reset_index(drop=True)
     if rows.empty:
         raise RequestError(f"{source}: the list has no rows")
@@ -171,27 +180,27 @@ def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
             rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number")
         elif name in BOX:
             rows[name] = np.nan
-    return _on_disk(rows, source)
-
-
-def _on_disk(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The rows whose picture is there, with its name as it is on disk."""
     entries: dict[Path, dict[str, Path]] = {}
     found = [_found(Path(path), entries) for path in rows["path"]]
-    there = np.array([path is not None for path in found])
-    if not there.any():
+    if not any(found):
         raise NotThereError(
             f"{source}: none of the {len(rows)} listed pictures is there, the first is {rows['path'].iloc[0]}; check "
             "--root, and that the archives with the pictures are unpacked there"
         )
-    if not there.all():
-        gone = rows["path"][~there]
+    paths = [path or name for path, name in zip(found, rows["path"], strict=True)]
+    return rows.assign(path=paths, **{THERE: [path is not None for path in found]})
+
+
+def there(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Those of `listed` rows whose picture is there; a counted warning tells of the others."""
+    gone = rows["path"][~rows[THERE]]
+    if len(gone):
         warn_of_dropped(
             len(gone),
             f"{source}: {len(gone)} of {len(rows)} listed pictures are not there and are left out, the first is "
             f"{gone.iloc[0]}",
         )
-    return rows.assign(path=found)[there].reset_index(drop=True)
+    return rows[rows[THERE]].drop(columns=THERE).reset_index(drop=True)
 
 
 def _found(path: Path, entries: dict[Path, dict[str, Path]]) -> str | None:
@@ -250,7 +259,8 @@ def _warn_of_strange(values: pd.Series, strange: pd.Series, what: str) -> None:
 
 
 def content_hashes(paths: Iterable[str]) -> list[str]:
-    """sha256 of each file's bytes, in hexadecimal; equal pictures have equal hashes on any machine."""
+    """sha256 of each file's bytes, in hexadecimal: equal pictures have equal hashes on any machine. Of a file that is
+    not there, that of its name."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(_content_hash, paths))
 
@@ -268,7 +278,11 @@ def inspect(paths: Iterable[str]) -> pd.DataFrame:
 
 
 def _content_hash(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        content = Path(path).name.encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _inspect(path: str) -> tuple[str | None, int | None, int | None, int | None]:

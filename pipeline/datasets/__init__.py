@@ -84,7 +84,7 @@ def load(data: Data) -> pd.DataFrame:
 def _divided(data: Data) -> pd.DataFrame:
     from pipeline import manifests, splits
 
-    rows = read(data)
+    rows = _listed(data)
     found = [name for name in manifests.LANDMARKS if name in rows]
     if data.aligned and not set(manifests.EYES) <= set(found):
         raise RequestError(
@@ -92,16 +92,28 @@ def _divided(data: Data) -> pd.DataFrame:
             "writes a manifest to train on with --dataset csv"
         )
     rows = rows if data.aligned else rows.drop(columns=found)
-    return splits.assign(rows, data.split or own_split(data))
+    # What is missing is left out last: which split a row is in does not depend on what else is there.
+    return manifests.there(splits.assign(rows, data.split or own_split(data)), _source(data))
 
 
 def read(data: Data) -> pd.DataFrame:
     """The manifest before it is divided, as the dataset's files have it, or as `clean` left it, where the root is the
     manifest that it wrote."""
+    from pipeline import manifests
+
+    return manifests.there(_listed(data), _source(data))
+
+
+def _listed(data: Data) -> pd.DataFrame:
+    """The rows that were chosen, those without a picture among them."""
     from pipeline import manifests, splits
 
     rows = _cleaned(data) if _is_table(data) else find(data.name).load(data.root, **_options(data))
-    return splits.limit(manifests.complete(rows, source=f"dataset {data.name}"), data.limit)
+    return splits.limit(manifests.listed(rows, _source(data)), data.limit)
+
+
+def _source(data: Data) -> str:
+    return f"dataset {data.name}"
 
 
 def _is_table(data: Data) -> bool:

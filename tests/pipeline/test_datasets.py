@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pipeline import datasets
-from pipeline.config import Binary, Classes, Data, OfficialSplit, RandomSplit, Regression
+from pipeline.config import Binary, Classes, Data, FoldSplit, OfficialSplit, RandomSplit, Regression
 from pipeline.errors import RequestError
 from pipeline.loading import default_experiment
 from tests.conftest import with_stage, write_picture
@@ -224,3 +225,32 @@ def test_sample_has_persons_labels_and_attributes(faces_csv: Path) -> None:
     assert rows["age"].between(0, 100).all()
     assert rows["subject"].nunique() < len(rows)
     assert len(classes) == 6
+
+
+@pytest.mark.parametrize("limit", [None, 60])
+@pytest.mark.parametrize(
+    "split",
+    [RandomSplit(by="subject"), RandomSplit(by="image"), RandomSplit(by="subject", stratify="gender")],
+    ids=["subject", "image", "stratified"],
+)
+def test_rows_stay_in_their_split_where_those_of_another_are_gone(
+    split: RandomSplit, limit: int | None, faces_csv: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(faces_csv.parent, tmp_path / "faces")) / faces_csv.name
+    data = Data("csv", root=str(root), split=split, limit=limit)
+    before = datasets.load(data)
+    for path in before["path"][before["split"] == "test"]:
+        Path(path).unlink()
+    after = datasets.load(data)
+    pd.testing.assert_frame_equal(after, before[before["split"] != "test"].reset_index(drop=True))
+
+
+def test_folds_are_those_of_the_list_where_one_is_gone(tmp_path: Path) -> None:
+    paths = [write_picture(tmp_path / f"{number}.png", seed=number) for number in range(20)]
+    table = pd.DataFrame({"path": paths, "gender": "female", "fold": [number % 4 for number in range(20)]})
+    table.to_csv(tmp_path / "faces.csv", index=False)
+    data = Data("csv", root=str(tmp_path / "faces.csv"), split=FoldSplit(fold=0))
+    before = datasets.load(data)
+    for path in before["path"][before["fold"] == 0]:
+        Path(path).unlink()
+    pd.testing.assert_frame_equal(datasets.load(data), before[before["fold"] != 0].reset_index(drop=True))
