@@ -28,6 +28,7 @@ from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
+from keras_tuner.src.engine import conditions
 
 from pipeline.commandline import exit_status
 from pipeline.errors import RequestError, WorkError
@@ -43,6 +44,7 @@ PATIENCE = 60  # seconds that a worker waits for its chief: for one that is not 
 LINGER = 5  # seconds in which workers may still ask, and hear that there is no more
 PAUSE = 0.5
 BEAT, SILENCE = 10, 120  # seconds between a remote worker's signs of life, and without one until it is given up
+conditions.print = lambda *said: None  # theirs (1.4.8) prints a value of every condition that it sends, on stdout
 _LOCAL = re.compile(r"local\d+")  # the names of workers that the chief starts itself
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from keras_tuner import HyperParameters, Objective, Oracle, oracles
+from keras_tuner.engine.hyperparameters import Float, Int
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from pipeline import metrics, runs
@@ -109,6 +110,13 @@ def grid_sizes(hp: HyperParameters, groups: Sequence[Sequence[str]]) -> list[int
     """How many trials each group of a grid has (one group with everything, where there are none)."""
     groups = groups or [[setting.name for setting in hp.space]]
     return [sum(1 for _ in combinations(hp, group, {})) for group in groups]
+
+
+def choices(hp: HyperParameters, most: int) -> int | None:
+    """How many different settings there are, counted up to `most`; None where one of them is a range."""
+    if any(isinstance(setting, Float | Int) for setting in hp.space):
+        return None
+    return sum(1 for _ in islice(combinations(hp, [setting.name for setting in hp.space], {}), most))
 
 
 def combinations(hp: HyperParameters, varied: Sequence[str], others: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -213,11 +221,21 @@ class _Bayesian(oracles.BayesianOptimizationOracle):
         return self._random_populate_space() if tried else answer
 
 
+class _Drawn(_Sturdy):
+    """Says so where the search ends for want of other settings."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        answer = super().populate_space(trial_id)
+        if answer["status"] == TrialStatus.STOPPED and answer is not _STOPPED:
+            log.warning(f"no other settings were found to try: there are {len(self.trials)} trials, and no more")
+        return answer
+
+
 class Grid(_Sturdy, _Grid):
     pass
 
 
-class Random(_Sturdy, oracles.RandomSearchOracle):
+class Random(_Drawn, oracles.RandomSearchOracle):
     pass
 
 
@@ -225,7 +243,7 @@ class Hyperband(_Sturdy, _Hyperband):
     pass
 
 
-class Bayesian(_Sturdy, _Bayesian):
+class Bayesian(_Drawn, _Bayesian):
     pass
 
 

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Plan:
     """What search.json says. experiments: what trials are made from, by name; examples: what is made of each with
-    the settings' defaults. budget: trials and minutes, as asked for; trials: the most there will be; None where there
+    the settings' defaults; code: a hash of the space's file, which makes it. epochs: how many a whole trial has of its
+    last stage, at most. budget: trials and minutes, as asked for; trials: the most there will be; None where there
     is no such bound. setup_seconds, epoch_seconds: what a trial takes here beside its last stage's epochs, and for each
     of these, as measured at the start; the mean over experiments."""
 
@@ -51,6 +52,8 @@ class Plan:
     groups: list[list[str]]
     experiments: dict[str, dict[str, Any]]
     examples: dict[str, dict[str, Any]]
+    code: str
+    epochs: int
     budget: tuple[int | None, float | None]
     trials: int | None = None
     setup_seconds: float = 0.0
@@ -60,7 +63,7 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """What makes it the search that it is. Hyperband's brackets are fitted to the budget."""
-        kept = ("space", "algorithm", "objective", "settings", "groups", "experiments", "examples")
+        kept = ("space", "algorithm", "objective", "settings", "groups", "experiments", "examples", "code")
         said = {name: getattr(self, name) for name in kept}
         return json.loads(json.dumps(said | ({"budget": self.budget} if self.algorithm == "hyperband" else {})))
 
@@ -88,11 +91,6 @@ class Plan:
     def names(self) -> list[str]:
         """Of the settings; one that stands under several conditions counts once."""
         return list(dict.fromkeys(setting["config"]["name"] for setting in self.settings))
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs of its last stage a whole trial has, at most."""
-        return max(example["stages"][-1]["epochs"] for example in self.examples.values())
 
     def seconds(self, epochs: int) -> float:
         """What a trial of so many epochs takes here."""
@@ -130,10 +128,15 @@ class Folder:
 
     @property
     def plan(self) -> Plan:
-        """What is searched. Raises RequestError where there is no search."""
+        """What is searched. Raises RequestError where there is no search, or one of another version."""
         try:
             return Plan(**json.loads((self.path / "search.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except TypeError as error:
+            raise RequestError(
+                f"{self.path} holds a search of another version of Facet, which this one cannot go on with; "
+                "leave --resume out to search anew"
+            ) from error
+        except (OSError, ValueError) as error:
             raise RequestError(
                 f"{self.path} holds no search ({type(error).__name__}): expected a folder such as "
                 "runs/tuning/default/20260131-120000"
@@ -238,8 +241,8 @@ class Folder:
 
     def table(self, over: bool | None = None) -> pd.DataFrame:
         """A row a trial, in their order: trial, status, the objective, val_loss, epoch (kept), epochs, the settings,
-        seconds, reason, run. A trial that did not end is `running` while the search is, else `stopped`. over: whether
-        the search is; None looks."""
+        seconds, reason, run (beside the objective and the settings, `space.COLUMNS`). A trial that did not end is
+        `running` while the search is, else `stopped`. over: whether the search is; None looks."""
         import pandas as pd
 
         over = self.finished if over is None else over

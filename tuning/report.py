@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import logging
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
+from matplotlib.figure import Figure
 from rich.console import Console
+from rich.text import Text
 
 from pipeline import runs, tracking
 from pipeline.progress import console
@@ -16,6 +19,8 @@ from tuning import figures, oracles
 from tuning.record import Folder, Plan
 from tuning.space import load_space
 from tuning.view import best_first, number, rich_table
+
+log = logging.getLogger(__name__)
 
 WIDTH = 160  # of tables where there is no terminal
 _PAGE = Path(__file__).with_name("page.html")
@@ -35,7 +40,7 @@ def write(folder: Folder, results: dict[str, Any]) -> None:
     shown = tables(plan, table)
     sentences = verdict(folder, plan, table, results)
     wide = Console(stderr=True, highlight=False, soft_wrap=True, width=None if console.is_terminal else WIDTH)
-    for one in (*(rich_table(part, title) for title, part in shown.items()), *sentences):
+    for one in (*(rich_table(part, title) for title, part in shown.items()), *map(Text, sentences)):
         wide.print(one)
     runs.write_text(folder.path / "search.html", _page(folder, shown, drawn, sentences))
     if plan.track == "wandb":
@@ -110,25 +115,50 @@ def _counted(reasons: pd.Series) -> str:
 
 
 def _figures(folder: Folder, plan: Plan, table: pd.DataFrame) -> dict[str, Path]:
-    """figures/*.png of the trials that were done, by name."""
+    """figures/*.png of the trials that were done, by name. One that cannot be drawn is left out with a warning: what a
+    search has found in hours is not lost for it."""
     place = folder.path / "figures"
     place.mkdir(exist_ok=True)
     done = table[table["status"] == "done"]
     if done.empty:
         return {}
-    varied = [name for name in [*plan.names, "epochs"] if done[name].nunique() > 1]
-    done_only = done[[*varied, plan.objective]]
+    drawn = {}
+    for name, draw in _DRAWN.items():
+        try:
+            figure = draw(folder, plan, done)
+        except Exception as error:  # whatever odd settings bring pandas, matplotlib or scikit-learn to raise
+            log.warning(f"figure {name} could not be drawn: {type(error).__name__}: {error}")
+            continue
+        if figure is not None:
+            drawn[name] = place / f"{name}.png"
+            runs.write_figure(drawn[name], figure)
+    return drawn
+
+
+def _parallel(folder: Folder, plan: Plan, done: pd.DataFrame) -> Figure | None:
+    varied = _varied(plan, done)
+    return figures.parallel(varied, plan.objective, plan.sign) if len(varied.columns) > 1 else None
+
+
+def _importance(folder: Folder, plan: Plan, done: pd.DataFrame) -> Figure | None:
+    varied = _varied(plan, done)
+    explained = figures.importance(varied, plan.objective) if len(varied.columns) > 1 else ()
+    return figures.importances(explained, plan.objective) if len(explained) else None
+
+
+def _best_so_far(folder: Folder, plan: Plan, done: pd.DataFrame) -> Figure:
     ended = pd.Series({one: folder.outcome(one).ended for one in done["trial"]}).sort_values()
     values = done.set_index("trial")[plan.objective][ended.index]
-    drawn = {"best_so_far": figures.best_so_far(ended / 60, values, plan.objective, plan.sign)}
-    if varied:
-        drawn["parallel"] = figures.parallel(done_only, plan.objective, plan.sign)
-        explained = figures.importance(done_only, plan.objective)
-        if len(explained):
-            drawn["importance"] = figures.importances(explained, plan.objective)
-    for name, figure in drawn.items():
-        runs.write_figure(place / f"{name}.png", figure)
-    return {name: place / f"{name}.png" for name in _TITLES if name in drawn}
+    return figures.best_so_far(ended / 60, values, plan.objective, plan.sign)
+
+
+def _varied(plan: Plan, done: pd.DataFrame) -> pd.DataFrame:
+    """The settings, and the epochs, that differ among trials, and the objective."""
+    varied = [name for name in [*plan.names, "epochs"] if done[name].nunique() > 1]
+    return done[[*varied, plan.objective]]
+
+
+_DRAWN = {"parallel": _parallel, "importance": _importance, "best_so_far": _best_so_far}
 
 
 def _page(folder: Folder, shown: dict[str, pd.DataFrame], drawn: dict[str, Path], sentences: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -10,7 +11,7 @@ import statistics
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +22,8 @@ from pipeline.config import Experiment
 from pipeline.errors import RequestError, WorkError
 from pipeline.progress import duration
 from tuning import oracles, record, report
-from tuning.record import Folder, Plan
-from tuning.space import Space, examples, explored, load_space
+from tuning.record import Folder, Outcome, Plan
+from tuning.space import Space, digest, examples, explored, load_space
 from tuning.supervision import FailedError, StoppedError, Trainer
 from tuning.view import View
 from tuning.work import events_of, experiment_of, to_json, work
@@ -97,7 +98,7 @@ def prepare(request: Request, trainer: Trainer, holds: ExitStack) -> Folder:
     holds.enter_context(folder.held(request.chief))
     folder.start_clock(plan.minutes, time.time() - began)
     log.info(f"search {folder.path}")
-    log.info(said(plan, request.workers))
+    log.info(said(folder, request.workers))
     return folder
 
 
@@ -108,7 +109,7 @@ def planned(request: Request) -> Plan:
         budget = (space.trials, None)
     if budget == (None, None) and space.algorithm != "grid":
         raise RequestError(f"how long? space {space.source} has no TRIALS: give --trials or --minutes")
-    settings = explored(space, request.starts)
+    settings, epochs = explored(space, request.starts)
     return Plan(
         space=space.source,
         algorithm=space.algorithm,
@@ -117,6 +118,8 @@ def planned(request: Request) -> Plan:
         groups=[list(group) for group in space.groups] if space.algorithm == "grid" else [],
         experiments={name: to_json(one) for name, one in request.starts.items()},
         examples={name: to_json(one) for name, one in examples(space, settings, request.starts).items()},
+        code=digest(space.source),
+        epochs=epochs,
         budget=budget,
         trials=budget[0],
         track=request.track,
@@ -173,7 +176,7 @@ def _continued(folder: Folder, request: Request) -> Folder:
     runs.write_json(folder.path / "search.json", vars(plan))
     folder.start_clock(plan.minutes)
     log.info(f"search {folder.path} goes on: {len(folder.outcomes())} trials are done")
-    log.info(said(plan, request.workers))
+    log.info(said(folder, request.workers))
     return folder
 
 
@@ -181,8 +184,8 @@ def rehearsed(plan: Plan, trainer: Trainer, until: float) -> Plan:
     """The plan with what a trial takes here, from training each example for an epoch; where it is getting ready that
     took long (faces are drawn, a frozen trunk is run, once for all trials), a second time, for two epochs.
 
-    Raises RequestError for an experiment that cannot be trained, an objective that no epoch has, and where time is over
-    before one epoch is.
+    Raises RequestError for an experiment that cannot be trained, an objective that no epoch has or that is no number,
+    and where time is over before one epoch is.
     """
     log.info("rehearsal: one epoch of what the search starts from")
     took = []
@@ -218,25 +221,36 @@ def _timed(
             ready = last = event["seconds"]
         if event["event"] == "epoch":
             took[event["row"]["stage"]], last = event["seconds"] - last, event["seconds"]
-            columns = event["row"]
-    if objective not in columns:
-        raise RequestError(f"objective {objective!r}: history.csv has no such column, but {', '.join(columns)}")
+            row = event["row"]
+    _check_objective(objective, row)
     seconds = {stage.name: took[stage.name] for stage in stages}
     fixed = max(event["seconds"] - sum(stage.epochs * seconds[stage.name] for stage in stages), 0.0)
     fixed += sum(stage.epochs * seconds[stage.name] for stage in experiment.stages[:-1])
     return ready, fixed, seconds[stages[-1].name]
 
 
+def _check_objective(objective: str, row: Mapping[str, Any]) -> None:
+    """Raises RequestError for an objective that is no measure of an epoch, a row of history.csv."""
+    measures = ", ".join(name for name, value in row.items() if isinstance(value, float))
+    if objective not in row:
+        raise RequestError(f"objective {objective!r}: history.csv has no such column; expected one of {measures}")
+    if not isinstance(row[objective], float):
+        raise RequestError(
+            f"objective {objective!r}: after an epoch it is {row[objective]!r}, which is no measure to compare; "
+            f"expected one of {measures}"
+        )
+
+
 def fitted(plan: Plan, left: float) -> Plan:
     """The plan for the seconds that are left: for Hyperband, the number of trials whose brackets fit in.
 
-    Raises RequestError where not one trial does.
+    Raises RequestError where not one trial does, or not one bracket whose size is left to us.
     """
-    shortest = plan.seconds(1 if plan.algorithm == "hyperband" else plan.epochs)
+    what, shortest = _least(plan)
     if left < shortest:
         gone = 60 * plan.minutes - left
         raise RequestError(
-            f"--minutes {plan.minutes:g} is too small a budget for one trial: it takes about {duration(shortest)} "
+            f"--minutes {plan.minutes:g} is too small a budget for {what}: it takes about {duration(shortest)} "
             f"here, and finding that out took {duration(gone)}; give {math.ceil((gone + shortest) / 60)} or more"
         )
     if plan.algorithm != "hyperband":
@@ -244,6 +258,16 @@ def fitted(plan: Plan, left: float) -> Plan:
     trials = plan.trials or _most(lambda count: (_hyperband_seconds(plan, count) or 0.0) <= left)
     oracles.bracket_sizes(trials, plan.epochs)
     return replace(plan, trials=trials)
+
+
+def _least(plan: Plan) -> tuple[str, float]:
+    """The least that can be searched, in words, and the seconds that it takes here."""
+    if plan.algorithm != "hyperband":
+        return "one trial", plan.seconds(plan.epochs)
+    if plan.trials:
+        return "one trial", plan.seconds(1)
+    count, seconds = next((n, s) for n in itertools.count(1) if (s := _hyperband_seconds(plan, n)) is not None)
+    return f"Hyperband's smallest bracket ({count} trials of up to {plan.epochs} epochs)", seconds
 
 
 def _most(fits: Callable[[int], bool]) -> int:
@@ -263,21 +287,34 @@ def _hyperband_seconds(plan: Plan, trials: int) -> float | None:
     return sum(count * plan.seconds(epochs) for count, epochs in oracles.bracket_epochs(sizes, plan.epochs))
 
 
-def expected(plan: Plan) -> tuple[int | None, float]:
-    """How many trials there will be (None: as many as time allows), and what they take on one worker, in seconds."""
+def expected(plan: Plan, ended: Collection[Outcome], left: float) -> tuple[int, float]:
+    """How many trials there will be after those that have ended, and what they take on one worker, in seconds, of which
+    so many are left."""
     if plan.algorithm == "hyperband":
-        return plan.trials, _hyperband_seconds(plan, plan.trials)
-    trials = plan.trials
+        total = _hyperband_seconds(plan, plan.trials)
+        seconds = max(total - sum(outcome.seconds for outcome in ended), 0.0)
+        return max(plan.trials - len(ended), 0), min(seconds, left)
+    trials = max(_in_all(plan, len(ended), left) - len(ended), 0)
+    return trials, min(trials * plan.seconds(plan.epochs), left)
+
+
+def _in_all(plan: Plan, ended: int, left: float) -> int:
+    """How many trials were asked for, or fit in the seconds left, as far as there are settings for them."""
     if plan.algorithm == "grid":
-        trials = min(trials or math.inf, sum(oracles.grid_sizes(plan.hyperparameters, plan.groups)))
-    seconds = (trials or math.inf) * plan.seconds(plan.epochs)
-    return trials, min(seconds, 60 * plan.minutes) if plan.minutes else seconds
+        there = sum(oracles.grid_sizes(plan.hyperparameters, plan.groups))
+        return min(plan.trials or there, there)
+    most = plan.trials or ended + int(left / plan.seconds(plan.epochs))
+    there = oracles.choices(plan.hyperparameters, most)
+    return most if there is None else there
 
 
-def said(plan: Plan, workers: int) -> str:
+def said(folder: Folder, workers: int) -> str:
     """What will be done, and how long it takes, in words."""
-    trials, seconds = expected(plan)
-    count = f"{trials} trials" if trials else f"about {int(seconds / plan.seconds(plan.epochs))} trials"
+    plan, ended = folder.plan, folder.outcomes().values()
+    left = max(folder.until - time.time(), 0.0) * max(workers, 1)
+    trials, seconds = expected(plan, ended, left)
+    about = "about " if plan.trials is None and plan.algorithm != "grid" else ""
+    count = f"{about}{trials} {'more ' if ended else ''}trials"
     what = f"{plan.algorithm} search over {', '.join(plan.names)}: {count} of up to {plan.epochs} epochs"
     by = f"by {plan.objective} ({'less' if plan.sign == 1 else 'more'} is better)"
     bound = f", at most {plan.minutes:g} minutes in all" if plan.minutes else ""

@@ -17,6 +17,7 @@ and may have
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 ALGORITHMS = ("grid", "random", "hyperband", "bayesian")
+# of the table of trials (`record.Folder.table`), beside the settings and the objective
+COLUMNS = ("trial", "status", "val_loss", "epoch", "epochs", "after", "seconds", "reason", "run")
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,50 @@ class Space:
 def load_space(source: str) -> Space:
     """The space of a name under `tuning/spaces/`, or of a file.
 
-    Raises RequestError for a name that is none, or a file that is no space.
+    Raises RequestError for a name that is none, a file that is no space, or constants of another kind.
     """
     module = _module(source)
     given = {one.name: getattr(module, one.name.upper()) for one in fields(Space) if hasattr(module, one.name.upper())}
     missing = [what for what in ("EXPERIMENT", "sample") if not hasattr(module, what)]
     if missing:
         raise RequestError(f"space {source} has no {' and no '.join(missing)}: see tuning/space.py for what it needs")
+    for name, (fits, what) in _CONSTANTS.items():
+        if name in given and not fits(given[name]):
+            raise RequestError(f"space {source}: {name.upper()} must be {what}, not {given[name]!r:.80}")
     space = Space(source, sample=module.sample, **given)
     if space.algorithm not in ALGORITHMS:
         raise unknown("algorithm", str(space.algorithm), ALGORITHMS)
     return space
+
+
+def digest(source: str) -> str:
+    """A hash of the text of a space's file: what `sample` does with its settings is written there alone."""
+    path = Path(source) if source.endswith(".py") else catalog.FOLDERS["searches"] / f"{source}.py"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(one, str) for one in value)
+
+
+def _are_columns(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(one, tuple | list) for one in value.values())
+
+
+_CONSTANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "experiment": (
+        lambda value: isinstance(value, str | Experiment) or (_are_names(value) and len(value) > 0),
+        "an Experiment, a name as `train` takes it, or several names",
+    ),
+    "objective": (lambda value: isinstance(value, str), "a column of history.csv"),
+    "trials": (lambda value: value is None or (type(value) is int and value > 0), "a number of trials, at least 1"),
+    "groups": (
+        lambda value: isinstance(value, tuple | list) and all(map(_are_names, value)),
+        'tuples of settings\' names, such as (("rate",), ("units", "dropout"))',
+    ),
+    "titles": (_are_names, "several titles"),
+    "reported": (_are_columns, '{column: values}, such as {"val_loss": (1.5, 2.5)}'),
+}
 
 
 def _module(source: str) -> ModuleType:
@@ -158,31 +194,54 @@ def examples(space: Space, settings: HyperParameters, starts: Mapping[str, Exper
     return {name: sampled(space, _with_defaults(settings, {"experiment": name}), starts) for name in starts}
 
 
-def explored(space: Space, starts: Mapping[str, Experiment]) -> HyperParameters:
-    """All settings of a space, each with what it may be.
+def explored(space: Space, starts: Mapping[str, Experiment]) -> tuple[HyperParameters, int]:
+    """All settings of a space, each with what it may be, and the most epochs that they give to the last stage.
 
     Every value of a setting (both ends of a range) is tried beside the defaults of the others, so that what the
-    configuration refuses is said before anything is trained. Raises RequestError for that, and for a space without
-    settings.
+    configuration refuses is said before anything is trained. Raises RequestError for that, for a space without
+    settings, and for a setting that Hyperband or the table of trials has no place for.
     """
     import keras_tuner
 
     known = keras_tuner.HyperParameters()
-    sampled(space, known, starts)
+    epochs = [sampled(space, known, starts).stages[-1].epochs]
     seen: set[str] = set()
     while new := [one for one in known.space if _key(one) not in seen]:
         seen |= {_key(one) for one in new}
         for one in new:
-            for value in _ends(one):
-                hp = _with_defaults(known, {c.name: c.values[0] for c in one.conditions} | {one.name: value})
-                sampled(space, hp, starts)
-                known.merge(hp.space, overwrite=False)
+            made = [_tried(space, known, one, value, starts).stages[-1].epochs for value in _ends(one)]
+            if space.algorithm == "hyperband" and one.name != "experiment" and len(set(made)) > 1:
+                raise RequestError(
+                    f"space {space.source}: setting {one.name!r} changes the epochs of the last stage, of which "
+                    "Hyperband itself says how many; leave it out, or give --algorithm random"
+                )
+            epochs += made
+    _check_settings(space, known, starts)
+    return known, max(epochs)
+
+
+def _tried(
+    space: Space, known: HyperParameters, setting: Any, value: object, starts: Mapping[str, Experiment]
+) -> Experiment:
+    """What is made with a value of a setting and the defaults of the others; settings that this brings become known."""
+    hp = _with_defaults(known, {c.name: c.values[0] for c in setting.conditions} | {setting.name: value})
+    made = sampled(space, hp, starts)
+    known.merge(hp.space, overwrite=False)
+    return made
+
+
+def _check_settings(space: Space, known: HyperParameters, starts: Mapping[str, Experiment]) -> None:
     if not known.space:
         raise RequestError(f"space {space.source}: sample asks `hp` for nothing, so there is nothing to search")
+    columns = {*COLUMNS, space.objective, *(["experiment"] if len(starts) == 1 else [])}
+    if taken := next((one.name for one in known.space if one.name in columns), None):
+        raise RequestError(
+            f"space {space.source}: the table of trials has a column {taken!r} of its own; call the setting otherwise, "
+            "as 'number of epochs' in place of 'epochs'"
+        )
     strange = {name for group in space.groups for name in group} ^ {one.name for one in known.space}
     if space.groups and strange:
         raise RequestError(f"space {space.source}: GROUPS and settings differ by {', '.join(sorted(strange))}")
-    return known
 
 
 def _with_defaults(known: HyperParameters, values: Mapping[str, object]) -> HyperParameters:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import pandas as pd
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.progress import console, duration
 from tuning.record import Folder, Outcome
@@ -47,7 +49,7 @@ class View:
         outcomes = self.folder.outcomes()
         for trial_id in sorted(set(outcomes) - self.told):
             self.told.add(trial_id)
-            say = self.live.console.print if self.live else log.info
+            say = partial(self.live.console.print, markup=False, emoji=False) if self.live else log.info
             say(self._line(trial_id, outcomes[trial_id]))
         if self.live:
             table = self.folder.table()
@@ -70,14 +72,15 @@ def best_first(table: pd.DataFrame, sign: int) -> pd.DataFrame:
 
 
 def rich_table(table: pd.DataFrame, title: str) -> Table:
-    """A table for the terminal; runs are left to trials.csv, reasons where there are none."""
+    """A table for the terminal; runs are left to trials.csv, reasons where there are none. Brackets in names and values
+    are what they are, and no markup."""
     table = table.drop(columns=[name for name in _ASIDE if name in table and (name == "run" or not table[name].any())])
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=Text(title, style="table.title"), title_justify="left")
     for name in table:
         numeric = pd.api.types.is_numeric_dtype(table[name])
-        shown.add_column(str(name), justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
     for row in table.itertuples(index=False):
-        shown.add_row(*map(number, row))
+        shown.add_row(*(Text(number(value)) for value in row))
     return shown
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from keras_tuner import HyperParameters
+from keras_tuner.src import protos
 
 from tests.tuning.conftest import said_of
 from tuning import distributed, oracles
@@ -55,6 +56,19 @@ def test_a_trial_of_a_worker_elsewhere_that_falls_silent_goes_to_another(tmp_pat
     distributed.give_up_on_silent(oracle, folder, heard, start + 2 * distributed.SILENCE + 2)
     assert not oracle.ongoing_trials
     assert oracle.create_trial("worker1").trial_id == lost
+
+
+def test_a_chief_prints_nothing_of_what_it_sends(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    hp = HyperParameters()
+    hp.Choice("layers", [1, 0])
+    hp.Choice("width", [64, 128], parent_name="layers", parent_values=[1])
+    oracle = oracles.make_oracle("random", "val_loss", hp, 0, 4, 1)
+    oracle.open(tmp_path)
+    with distributed.served(distributed.loopback()) as servicer:
+        servicer.oracle = oracle
+        sent = servicer.CreateTrial(protos.get_service().CreateTrialRequest(tuner_id="worker0"), None)
+    assert sent.trial.trial_id == "0000"
+    assert capsys.readouterr().out == ""
 
 
 def test_workers_of_one_machine_share_its_memory() -> None:

@@ -114,6 +114,29 @@ def test_hyperband_goes_on_with_what_it_has_where_no_settings_are_left(tmp_path:
     assert max(one["tuner/epochs"] for one in values) == 27
 
 
+@pytest.mark.parametrize("algorithm", ["random", "bayesian"])
+def test_a_search_that_ends_for_want_of_settings_says_so(
+    algorithm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = HyperParameters()
+    few.Choice("units", [8, 16])
+    few.Float("rate", 0.1, 0.2, step=0.1)
+    oracle = oracles.make_oracle(algorithm, "val_loss", few, 0, 30, 1)
+    oracle.open(tmp_path)
+    drive(oracle)
+    assert len(oracle.trials) == 4
+    assert "no other settings were found to try: there are 4 trials" in caplog.text
+
+
+def test_settings_are_counted_where_there_are_no_ranges() -> None:
+    few = HyperParameters()
+    few.Choice("kind", ["plain", "wide"])
+    few.Choice("width", [1, 2, 3], parent_name="kind", parent_values=["wide"])
+    assert (oracles.choices(few, 30), oracles.choices(few, 3)) == (4, 3)
+    few.Float("rate", 0.1, 0.2)
+    assert oracles.choices(few, 30) is None
+
+
 def test_two_workers_train_hyperbands_best_to_the_end_as_one_does(tmp_path: Path) -> None:
     trained = {}
     for workers in (1, 2):

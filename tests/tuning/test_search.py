@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import math
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from pipeline import catalog, parsing
 from pipeline.errors import RequestError
 from pipeline.loading import settle
 from pipeline.protocols import quick
 from tests.tuning.conftest import said_of
+from tuning import figures, view
 from tuning.__main__ import main
 from tuning.oracles import make_oracle
-from tuning.space import explored, load_space, sampled, starting_points
+from tuning.record import Outcome, Plan
+from tuning.search import Request, expected, fitted, planned
+from tuning.space import COLUMNS, explored, load_space, sampled, starting_points
 
 
 def test_a_grid_tries_everything_and_leaves_what_train_takes(space, searched, trained: Path) -> None:
@@ -92,6 +100,90 @@ def test_groups_are_searched_one_after_the_other_from_the_best(trained: Path, se
     assert folder.table()[["units", "rate"]].values.tolist() == [[16, 0.03], [16, 0.01], [4, 0.01], [16, 0.01]]
     page = (folder.path / "search.html").read_text()
     assert "<h2>first</h2>" in page and "<h2>second</h2>" in page and "<td>4.5</td>" in page
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def plan_of(path: Path, epoch_seconds: float, **budget: float) -> Plan:
+    """The plan of a space in whose trials all takes half a minute, and an epoch so long."""
+    found = load_space(str(path))
+    starts = {name: settle(one) for name, one in starting_points(found).items()}
+    return replace(planned(Request(found, starts, **budget)), setup_seconds=30.0, epoch_seconds=epoch_seconds)
+
+
+def test_time_is_reckoned_for_the_longest_trial(tmp_path: Path) -> None:
+    path = tmp_path / "lengths.py"
+    path.write_text(HEAD + EPOCHS % "length")
+    assert plan_of(path, 1.0).epochs == 5
+
+
+def test_minutes_for_one_trial_and_no_bracket_are_told_how_many_it_takes(space) -> None:
+    plan = plan_of(space("hyperband", range(1, 40), epochs=9), 5.0, minutes=2)
+    with pytest.raises(RequestError) as told:
+        fitted(plan, 60.0)
+    assert "smallest bracket (3 trials of up to 9 epochs): it takes about 2 min 15 s here" in str(told.value)
+    assert str(told.value).endswith("give 4 or more")
+    assert fitted(plan, 140.0).trials == 3
+
+
+def test_what_is_promised_is_what_the_time_that_is_left_has_room_for(space) -> None:
+    path = space("random", range(1, 40))
+    ended = [Outcome("done", seconds=40.0)] * 3
+    assert expected(plan_of(path, 10.0, minutes=10), [], 150.0) == (2, 120.0)
+    assert expected(plan_of(path, 10.0, minutes=10), ended, 150.0) == (2, 120.0)
+    assert expected(plan_of(path, 10.0, trials=8), ended, math.inf) == (5, 300.0)
+    assert expected(plan_of(path, 10.0, trials=8), ended, 100.0) == (5, 100.0)
+    assert expected(plan_of(space("grid"), 10.0), ended, math.inf) == (1, 60.0)
+    bands = plan_of(space("hyperband", range(1, 40), epochs=9), 10.0, trials=3)
+    assert expected(bands, ended[:1], math.inf) == (2, 3 * 30 + 9 * 10 - 40.0)
+    assert expected(plan_of(space("random"), 10.0, trials=8), [], math.inf) == (4, 240.0)  # settings for no more
+
+
+def test_a_search_that_goes_on_promises_what_is_left(space, searched, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    path = space("random", range(1, 40))
+    folder = searched(path, "--trials", "3")
+    assert ": 3 trials of up to 3 epochs" in caplog.text
+    searched(path, "--trials", "5", "--resume", str(folder.path))
+    assert ": 2 more trials of up to 3 epochs" in caplog.text
+
+
+def test_brackets_in_names_and_values_are_no_markup(
+    trained: Path, searched, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, color_system=None, width=160, soft_wrap=True)
+    monkeypatch.setattr(view, "console", terminal)
+    path = tmp_path / "brackets.py"
+    path.write_text(
+        'from tuning.space import change\nEXPERIMENT, ALGORITHM = "mobilenetv2", "grid"\n\n'
+        "def sample(hp, experiment):\n"
+        '    chosen = hp.Choice("[bold]", ["[/head]", "[/data/faces]"])\n'
+        '    rate = {"[/head]": 0.01, "[/data/faces]": 0.5}[chosen]\n'
+        '    return change(experiment, {"stages.-1.optimizer.learning_rate": rate, "stages.-1.epochs": 3})\n'
+    )
+    assert main([str(path), "--runs", str(tmp_path / "runs")]) == 0
+    report = capsys.readouterr().err
+    for text in ("[bold]", "[/head]", "[/data/faces]"):
+        assert text in report
+        assert text in screen.getvalue()
+    assert "failed: the loss is nan ([bold] [/data/faces])" in screen.getvalue()
+
+
+def test_a_figure_that_cannot_be_drawn_is_left_out_with_a_warning(
+    space, searched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "parallel", lambda *given: [][0])
+    folder = searched(space())
+    assert "figure parallel could not be drawn: IndexError" in caplog.text
+    assert folder.finished
+    assert (folder.path / "search.html").read_text().count("data:image/png") == 2
+
+
+def test_the_table_of_trials_has_the_columns_that_no_setting_may_be_called(space, searched) -> None:
+    folder = searched(space("hyperband", range(1, 40), epochs=3), "--trials", "3")
+    assert set(folder.table()) == {*COLUMNS, "units", "rate"}
 
 
 # -- sturdy -----------------------------------------------------------------------------------------------------------
@@ -167,6 +259,9 @@ def test_time_over_ends_the_search_with_the_best_so_far(space, searched, monkeyp
 
 CHANGES = 'def sample(hp, experiment):\n    value = hp.Choice("it", [0.1, 2.0])\n    return change(experiment, {%s})\n'
 HEAD = 'from tuning.space import change\nEXPERIMENT, TRIALS = "mobilenetv2", 2\n\n'
+EPOCHS = 'def sample(hp, experiment):\n    return change(experiment, {"stages.-1.epochs": hp.Choice("%s", [2, 5])})\n'
+TWO = "from pipeline.config import Data, Experiment, Model, Stage\n"
+TWO += 'EXPERIMENT = (Experiment(Model("resnet18"), stages=(Stage("train", Data("sample")),)),) * 2\n'
 
 
 @pytest.mark.parametrize(
@@ -184,6 +279,17 @@ HEAD = 'from tuning.space import change\nEXPERIMENT, TRIALS = "mobilenetv2", 2\n
         ("def sample(:", "SyntaxError"),
         (HEAD + 'ALGORITHM = "gird"\n' + CHANGES % '"seed": 1', "did you mean 'grid'"),
         (HEAD + 'GROUPS = (("that",),)\n' + CHANGES % '"seed": 1', "GROUPS and settings differ by it, that"),
+        (HEAD + EPOCHS % "epochs", "has a column 'epochs' of its own; call the setting otherwise"),
+        (HEAD + EPOCHS % "val_loss", "has a column 'val_loss' of its own"),
+        (HEAD + 'OBJECTIVE = "val_it"\n' + EPOCHS % "val_it", "has a column 'val_it' of its own"),
+        (HEAD + EPOCHS % "experiment", "has a column 'experiment' of its own"),
+        (HEAD + 'ALGORITHM = "hyperband"\n' + EPOCHS % "length", "setting 'length' changes the epochs of the last"),
+        (HEAD + "EXPERIMENT = 42\n" + EPOCHS % "it", "EXPERIMENT must be an Experiment, a name as `train` takes it"),
+        (HEAD + TWO + EPOCHS % "it", "EXPERIMENT must be an Experiment, a name as `train` takes it"),
+        (HEAD + "OBJECTIVE = 3\n" + EPOCHS % "it", "OBJECTIVE must be a column of history.csv, not 3"),
+        (HEAD + 'TRIALS = "8"\n' + EPOCHS % "it", "TRIALS must be a number of trials, at least 1, not '8'"),
+        (HEAD + "TRIALS = 0\n" + EPOCHS % "it", "TRIALS must be a number of trials, at least 1, not 0"),
+        (HEAD + 'GROUPS = ("rate")\n' + EPOCHS % "it", "GROUPS must be tuples of settings' names"),
     ],
 )  # fmt: skip
 def test_a_wrong_space_is_told_before_anything_is_trained(text: str, said: str, tmp_path: Path) -> None:
@@ -200,7 +306,7 @@ def test_a_wrong_space_is_told_before_anything_is_trained(text: str, said: str, 
 def test_every_space_that_is_shipped_can_be_explored(name: str) -> None:
     found = load_space(name)
     starts = {name: settle(quick(one)) for name, one in starting_points(found).items()}
-    settings = explored(found, starts)
+    settings, _ = explored(found, starts)
     drawn = make_oracle("random", found.objective, settings, 0, 5, 1)
     for number in range(5):
         hp = settings.copy()
@@ -235,7 +341,8 @@ def test_a_wrong_space_is_one_line_and_status_2(trained: Path, tmp_path: Path, c
         ("--minutes 0", "--minutes"),
         ("--trials 0", "--trials"),
         ("--trials 1 --algorithm hyperband", "too few for Hyperband"),
-        ("--objective val_gender_acuracy", "history.csv has no such column"),
+        ("--objective val_gender_acuracy", "history.csv has no such column; expected one of val_loss"),
+        ("--objective stage", "'train', which is no measure to compare; expected one of val_loss"),
         ("--resume nowhere", "nowhere holds no search"),
         ("--batch-sise 3", "did you mean '--batch-size'"),
         ("--experiment nosuch", "unknown experiment 'nosuch'"),
@@ -270,4 +377,26 @@ def test_the_folder_of_another_search_is_refused(space, searched, tmp_path: Path
     folder = searched(space())
     older = space(rates=[0.01, 0.03])
     assert main([str(older), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
-    assert "holds another search: its settings differ" in capsys.readouterr().err.splitlines()[-1]
+    assert "holds another search: its settings, code differ" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_search_of_the_space_as_it_was_before_an_edit_is_another(space, searched, tmp_path: Path, capsys) -> None:
+    path = space()
+    folder = searched(path)
+    (folder.path / "results.json").unlink()  # as while it is searched
+    path.write_text(path.read_text().replace('learning_rate": rate', 'learning_rate": min(rate, 0.015)'))
+    assert searched(path).path != folder.path
+    assert main([str(path), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
+    assert "its code differs from what is asked for" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_search_of_another_version_is_left_alone(space, searched, tmp_path: Path, capsys) -> None:
+    path = space()
+    folder = searched(path)
+    (folder.path / "results.json").unlink()  # as while it is searched
+    plan = json.loads((folder.path / "search.json").read_text())
+    del plan["code"]
+    (folder.path / "search.json").write_text(json.dumps(plan))
+    assert searched(path).path != folder.path
+    assert main([str(path), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
+    assert "a search of another version of Facet" in capsys.readouterr().err.splitlines()[-1]
