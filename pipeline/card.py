@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ _TEMPLATE = Path(__file__).with_name("card.md")
 _NO_GROUPS = {*manifests.BOX, *manifests.LANDMARKS, *manifests.SCORES, "path", "split", "fold", "subject"}
 
 
-def write(run: Run, rows: pd.DataFrame | None = None) -> str:
-    """Write the run's card, and answer it. It says so where the run is not evaluated.
+def write(run: Run, rows: pd.DataFrame | None = None, folder: Path | None = None) -> str:
+    """Write the run's card, or, into its folder, that of a file that the run was converted to; and answer it. It says so
+    where the run is not evaluated.
 
     rows: those of the judged split with all their columns, where they are at hand; else they are read again.
     """
-    text = _text(run, rows)
-    runs.write_text(run.path / NAME, text)
+    folder = folder or run.path
+    text = _text(run, rows, folder)
+    runs.write_text(folder / NAME, text)
     return text
 
 
@@ -40,10 +42,10 @@ def renew(run: Run, rows: pd.DataFrame) -> None:
     trained = run.model.stat().st_mtime
     for card in sorted(run.path.glob(f"**/{NAME}")):
         if card.parent == run.path or card.stat().st_mtime >= trained:
-            runs.write_text(card, _text(run, rows))
+            write(run, rows, card.parent)
 
 
-def _text(run: Run, rows: pd.DataFrame | None) -> str:
+def _text(run: Run, rows: pd.DataFrame | None, folder: Path) -> str:
     experiment = run.experiment
     results = _json(run.path / runs.results_name(runs.judged_split(experiment)))
     kinds = [targets.of(target) for target in experiment.targets]
@@ -55,7 +57,8 @@ def _text(run: Run, rows: pd.DataFrame | None) -> str:
         date=time.strftime("%Y-%m-%d"),
         reads=" and ".join(kind.name.replace("_", " ") for kind in kinds),
         meanings={kind.name: kind.describe() for kind in kinds},
-        crop=_crop(experiment.stages[-1].data),
+        crop=_crop(experiment.stages[-1].data, _json(run.path / "saved_model" / "assets.extra" / "labels.json") or {}),
+        parity=_json(folder / "parity.json"),
         stages=[_stage(stage) for stage in experiment.stages],
         results=results,
         metrics=_metrics(results["targets"]) if results else [],
@@ -73,8 +76,8 @@ def _json(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _crop(data: Data) -> str:
-    parts = [f"the square about the face, with a margin of {data.margin:g} of its side where the data have face boxes"]
+def _crop(data: Data, labels: Mapping[str, Any]) -> str:
+    parts = [f"the square about the face, with a margin of {labels.get('margin', data.margin):g} of its side"]
     parts += ["turned until the eyes are level"] if data.aligned else []
     parts += (
         ["of which the network looks at the middle {:g} × {:g}".format(*data.centre)] if min(data.centre) < 1 else []

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline import card, conversion, datasets, inputs, parity, runs, targets
+from pipeline import card, conversion, datasets, margins, parity, runs, targets
 from pipeline.canvas import WHOLE, canvas, fit
 from pipeline.config import Experiment
 from pipeline.conversion import Answering
@@ -49,9 +49,9 @@ def export(run: Run, format: str = "saved_model", quantize: str | None = None, r
         return _export_with_tensorflow(run, format, quantize, root)
     experiment = datasets.moved(run.experiment, root)
     folder = _saved_model(run, experiment) if format == "saved_model" else _converted(run, experiment, format, quantize)
-    text = card.write(run)
+    card.write(run)
     if format != "saved_model":
-        runs.write_text(folder / card.NAME, text)
+        card.write(run, folder=folder)
     return folder
 
 
@@ -101,25 +101,26 @@ def _beside(folder: Path, format: str) -> Path:
 
 
 def _saved_model(run: Run, experiment: Experiment) -> Path:
+    """A SavedModel is the run's network, not a conversion of it: it may be written where the data are not."""
     folder = run.path / "saved_model"
-    model, canvases = Answering(load_network(run), experiment), _to_compare_on(experiment)
+    labels, canvases = _beside(folder, "saved_model") / "labels.json", None
+    before = json.loads(labels.read_text(encoding="utf-8")) if labels.is_file() else {}
+    margin = before.get("margin", experiment.stages[-1].data.margin)
+    try:
+        table = datasets.load(experiment.stages[-1].data)
+        margin = margins.about_faces(experiment, table)
+        canvases = parity.seen(experiment, table)
+    except (RequestError, WorkError) as error:
+        log.warning(f"the SavedModel is not compared with the run: {error}")
+    model = Answering(load_network(run), experiment)
     with runs.written(folder) as temporary:
         _archive(model, experiment.model.image_size).write_out(temporary, verbose=False)
         beside = _beside(temporary, "saved_model")
         beside.mkdir()
-        (beside / "labels.json").write_text(_labels(experiment), encoding="utf-8")
+        (beside / "labels.json").write_text(_labels(experiment, margin), encoding="utf-8")
         if canvases is not None:
             _passed(parity.compare(run, model, canvases, temporary, "saved_model"), beside)
     return folder
-
-
-def _to_compare_on(experiment: Experiment) -> inputs.Canvases | None:
-    """A SavedModel is the run's network, not a conversion of it: it may be written where the data are not."""
-    try:
-        return parity.seen(experiment, datasets.load(experiment.stages[-1].data))
-    except (RequestError, WorkError) as error:
-        log.warning(f"the SavedModel is not compared with the run: {error}")
-        return None
 
 
 def _converted(run: Run, experiment: Experiment, format: str, quantize: str | None) -> Path:
@@ -130,7 +131,8 @@ def _converted(run: Run, experiment: Experiment, format: str, quantize: str | No
     with runs.written(folder) as temporary:
         temporary.mkdir()
         conversion.convert(run, temporary / conversion.FILES[format], format, quantize, samples)
-        (temporary / "labels.json").write_text(_labels(experiment), encoding="utf-8")
+        labels = _labels(experiment, margins.about_faces(experiment, table))
+        (temporary / "labels.json").write_text(labels, encoding="utf-8")
         _passed(parity.compare(run, conversion.load(run), canvases, temporary, format, quantize), temporary)
     return folder
 
@@ -180,12 +182,12 @@ def _with_constants(model: Answering, size: int) -> Callable[[tf.Tensor], dict[s
     return answer
 
 
-def _labels(experiment: Experiment) -> str:
+def _labels(experiment: Experiment, margin: float) -> str:
     """labels.json: the same beside every export."""
     data = experiment.stages[-1].data
     said = {
         "image_size": experiment.model.image_size,
-        "margin": data.margin,
+        "margin": margin,
         "aligned": data.aligned,
         "centre": data.centre,
         "targets": {target.name: targets.of(target).describe() for target in experiment.targets},

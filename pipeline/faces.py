@@ -28,6 +28,7 @@ CELL = 12  # pixels: side of P-Net's window
 FACTOR = 0.709  # from level to level of the pyramid: half the area
 PROPOSED = 0.6  # least score of a window of P-Net; R-Net and O-Net keep mtcnn's 0.7 and 0.8
 ALIKE, ALIKE_ACROSS = 0.5, 0.7  # overlap of two windows that are one: in a level, across levels
+CONFIDENCE = 0.9  # from which a detection counts as a face
 DEVICE = "CPU:0"  # as in mtcnn: the same faces on every machine
 
 
@@ -42,6 +43,11 @@ class Face:
     box: tuple[float, float, float, float]
     landmarks: tuple[tuple[float, float], ...]
     confidence: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it counts as a face, unless a user asks for less."""
+        return self.confidence >= CONFIDENCE
 
 
 class Detector:

@@ -7,12 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,14 +28,13 @@ from pipeline.sources import Picture
 FACES = ("detect", "whole")
 BATCH = 64  # faces that go through the network at once
 NO_FACE = "no face was found"
-_CONFIDENCE = 0.9  # from which a detection counts as a face
 _AHEAD = 4 * _CORES  # pictures that are decoded and searched before they are asked for
-_PIXELS = 2**28  # bytes of pictures that are kept to be drawn on; then they are, without waiting for a full batch
+_HELD = 2**28  # bytes of pictures that are looked at, and as many that are kept to be drawn on
+_LARGE = 2**26  # bytes of pictures that are looked at together
+_PATIENCE = 1.0  # seconds that a picture waits for others to share its batch: of a camera they come slowly
 _PLACE = ("path", "frame", "time", *manifests.BOX, *manifests.LANDMARKS, "confidence")
 
 log = logging.getLogger(__name__)
-
-Item, Answer = TypeVar("Item"), TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,14 @@ class Predictor:
         together = BATCH if faces == "whole" and not keep_pixels else 1
         some = _batched(sources.pictures(pictures, every), together)
         waiting: list[Looked] = []
+        since = time.monotonic()
         for looked in _in_order(lambda pictures: look(pictures, keep_pixels), some, -(-_AHEAD // together) + 1):
-            waiting += looked
+            waiting += [replace(one, picture=replace(one.picture, content=None, pixels=None)) for one in looked]
             kept = sum(one.pixels.nbytes for one in waiting if one.pixels is not None)
-            if max(len(waiting), sum(len(one.canvases) for one in waiting)) >= BATCH or kept >= _PIXELS:
+            count = max(len(waiting), sum(len(one.canvases) for one in waiting))
+            if count >= BATCH or kept >= _HELD or time.monotonic() - since >= _PATIENCE:
                 yield waiting, self._answered(waiting)
-                waiting = []
+                waiting, since = [], time.monotonic()
         if waiting:
             yield waiting, self._answered(waiting)
 
@@ -200,7 +200,7 @@ class Predictor:
             pixels = self._pixels(picture)
         except UNREADABLE as error:
             return _nothing(picture, reason(error))
-        found = [face for face in self._detector([pixels])[0] if face.confidence >= _CONFIDENCE]
+        found = [face for face in self._detector([pixels])[0] if face.is_sure]
         if not found:
             return _nothing(picture, NO_FACE, pixels if keep_pixels else None)
         rows, canvases = [], []
@@ -240,23 +240,34 @@ def _content(picture: Picture) -> bytes:
     return picture.content
 
 
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items, the last one perhaps shorter."""
-    items = iter(items)
-    while batch := list(islice(items, size)):
+def _batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Lists of `size` pictures, of fewer where these are large, or slow to come."""
+    batch: list[Picture] = []
+    held, since = 0, time.monotonic()
+    for picture in pictures:
+        batch.append(picture)
+        held += picture.nbytes
+        if len(batch) >= size or held >= _LARGE or time.monotonic() - since >= _PATIENCE:
+            yield batch
+            batch, held, since = [], 0, time.monotonic()
+    if batch:
         yield batch
 
 
-def _in_order(work: Callable[[Item], Answer], items: Iterable[Item], ahead: int) -> Iterator[Answer]:
-    """What `work` makes of the items, in their order, so many made ahead on all cores."""
+def _in_order(
+    work: Callable[[list[Picture]], list[Looked]], batches: Iterable[list[Picture]], ahead: int
+) -> Iterator[list[Looked]]:
+    """What `work` makes of the batches, in their order, up to so many made ahead on all cores."""
     with ThreadPoolExecutor() as pool:
-        waiting: deque = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+        waiting: deque[tuple[Future[list[Looked]], int]] = deque()
+        for batch in batches:
+            waiting.append((pool.submit(work, batch), sum(picture.nbytes for picture in batch)))
+            if waiting[0][0].done() or len(waiting) >= ahead:
+                yield waiting.popleft()[0].result()
+            while sum(held for _, held in waiting) >= _HELD:
+                yield waiting.popleft()[0].result()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
 
 
 def predict(

@@ -102,7 +102,9 @@ def reopen(run: Run, experiment: Experiment) -> None:
 
 
 def forget_results(run: Run) -> None:
-    """Remove what was said of the run's model, which is about to be replaced, and name what was exported of it."""
+    """Remove what was said of the run's model, which is about to be replaced, and what answers in its place; name what
+    else was exported of it."""
+    shutil.rmtree(run.path / "saved_model", ignore_errors=True)
     for pattern in ("results*.json", "predictions*.csv", "prediction.*"):
         for path in run.path.glob(pattern):
             path.unlink()
@@ -179,13 +181,15 @@ _TABLES = {
 
 
 def make_folder(path: Path, option: str) -> Path:
-    """A folder of a user's choice, made where it is not there. Raises RequestError, by the option, if it cannot be."""
+    """A folder of a user's choice, made where it is not there. Raises RequestError, by the option, if it cannot be, or
+    nothing can be written there."""
     if path.exists() and not path.is_dir():
         raise RequestError(f"{option} {path}: expected a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise RequestError(f"{option} {path} cannot be written: {error.strerror}") from error
+        raise RequestError(f"{option} {path}: nothing can be written there: {error.strerror}") from error
     return path
 
 

@@ -57,6 +57,12 @@ def test_a_converted_file_has_its_labels_report_and_card(exported: Run, folder: 
     assert not [path for path in exported.path.rglob("*") if path.name.startswith(".")]
 
 
+def test_the_card_of_a_converted_file_tells_how_it_differs(exported: Run) -> None:
+    card = (exported.path / "litert-int8" / "MODEL_CARD.md").read_text()
+    assert "## This file\n\nlitert, in int8." in card
+    assert "## This file" not in (exported.path / "MODEL_CARD.md").read_text()
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_report_tells_differences_sizes_and_times(exported: Run, folder: str) -> None:
     report = json.loads((exported.path / folder / "parity.json").read_text())

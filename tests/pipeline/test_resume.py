@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import checkpoints, evaluate, parsing, train
+from pipeline import checkpoints, evaluate, export, parsing, train
 from pipeline.__main__ import main
 from pipeline.config import Experiment
 from pipeline.errors import RequestError
@@ -149,8 +149,11 @@ def test_a_finished_run_goes_on_with_more_epochs(tiny: Experiment, tmp_path: Pat
 def test_what_was_said_of_a_model_goes_with_it(tiny: Experiment, tmp_path: Path) -> None:
     run = train(with_stage(tiny, epochs=1), tmp_path)
     evaluate(run)
+    export(run)
     train(with_stage(run.experiment, epochs=2), tmp_path, resume=run)
-    assert not [path.name for path in run.path.iterdir() if path.name.startswith(("results", "predictions"))]
+    assert not [
+        path.name for path in run.path.iterdir() if path.name.startswith(("results", "predictions", "saved_model"))
+    ]
 
 
 def test_what_was_exported_of_the_model_before_is_named(tiny: Experiment, tmp_path: Path, caplog) -> None:
