@@ -11,8 +11,10 @@ READY := .venv/ready
 endif
 PIP = $(BIN)python -m pip install --quiet --disable-pip-version-check
 
-TRAIN_OPTIONS = $(if $(DATASET),--dataset $(DATASET)) $(if $(DATA_ROOT),--root $(DATA_ROOT)) \
-	$(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+# Names of files may hold spaces. INPUT and ARGS are lists: quote within them what has some.
+TRAIN_OPTIONS = $(if $(DATASET),--dataset $(DATASET)) $(if $(DATA_ROOT),--root "$(DATA_ROOT)") \
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(EPOCHS),--epochs $(EPOCHS))
+RUN_GIVEN = $(if $(RUN),"$(RUN)")
 
 .PHONY: help setup train evaluate predict export reproduce tune test bench lint
 .DEFAULT_GOAL := help
@@ -38,22 +40,22 @@ $(READY)-tests: tests/requirements.txt $(READY)
 	@touch $@
 
 train: $(READY)  ## MODEL=mobilenetv2 [DATASET= DATA_ROOT= WEIGHTS= EPOCHS=] [ARGS="--any.field value"]
-	$(BIN)python -m pipeline train $(or $(MODEL),mobilenetv2) $(TRAIN_OPTIONS) $(ARGS)
+	$(BIN)python -m pipeline train "$(or $(MODEL),mobilenetv2)" $(TRAIN_OPTIONS) $(ARGS)
 
 evaluate: $(READY)  ## RUN=runs/... [ARGS=]
-	$(BIN)python -m pipeline evaluate $(RUN) $(ARGS)
+	$(BIN)python -m pipeline evaluate $(RUN_GIVEN) $(ARGS)
 
 predict: $(READY)  ## RUN=runs/... INPUT="pictures or folders" [ARGS=]
-	$(BIN)python -m pipeline predict $(RUN) $(INPUT) $(ARGS)
+	$(BIN)python -m pipeline predict $(RUN_GIVEN) $(INPUT) $(ARGS)
 
 export: $(READY)  ## RUN=runs/... [ARGS=]
-	$(BIN)python -m pipeline export $(RUN) $(ARGS)
+	$(BIN)python -m pipeline export $(RUN_GIVEN) $(ARGS)
 
 reproduce: $(READY)  ## REPORT=cz4042 (or all) [ARGS="--quick --root adience=DIR"]
 	$(BIN)python -m pipeline reproduce $(or $(REPORT),all) $(ARGS)
 
 tune: $(READY)  ## [SEARCH=default DATASET= DATA_ROOT= WEIGHTS= EPOCHS=] [ARGS="--minutes 10"]
-	$(BIN)python -m tuning $(or $(SEARCH),default) $(TRAIN_OPTIONS) $(ARGS)
+	$(BIN)python -m tuning "$(or $(SEARCH),default)" $(TRAIN_OPTIONS) $(ARGS)
 
 test: $(READY)-tests  ## all tests but the slow ones; ARGS="-m slow --dist worksteal" for those
 	$(BIN)python -m pytest $(ARGS)

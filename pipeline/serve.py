@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +21,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before Gradio is i
 
 import gradio
 import uvicorn
-from fastapi import FastAPI, HTTPException, UploadFile
+from fastapi import HTTPException, UploadFile
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,23 +37,52 @@ MOST_BYTES = 20 * 2**20  # of one picture
 MOST_PIXELS = 100_000_000  # of one picture: a file of 1 MB can hold many more
 MOST_PICTURES = 16  # of one request
 _LIMIT = MOST_BYTES * MOST_PICTURES + 2**20  # of a request: its parts have headers
+_KEPT = 3600  # seconds that a picture dropped on the page is kept for, to look at it once more
+_LAST_ANSWERS = 0.5  # seconds that answers under way are waited for when the server ends
 _NO_PICTURE = "not a readable picture; expected a JPEG, PNG or another picture"
 _NOTE = "Apparent age and gender are guesses of a network. They are no ground for a decision about a person."
 
 
 def serve(model: str | Path, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve a run or a SavedModel until it is interrupted. host: loopback, unless the caller says otherwise.
+    """Serve a run or a SavedModel until Ctrl-C ends it; no picture stays. host: loopback, unless the caller says so.
 
     Raises RequestError for what is no model, or an address that cannot be listened on.
     """
-    page = application(model)
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        raise RequestError(f"cannot listen on {host} port {port}: {error}; --port and --host name another") from error
-    with listening:
-        log.info(f"http://{host}:{port} (the API: /docs); Ctrl-C ends it")
-        uvicorn.Server(uvicorn.Config(page, log_level="warning")).run(sockets=[listening])
+    with _uploads_removed():
+        page = application(model)
+        try:
+            listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except (OSError, OverflowError) as error:
+            raise RequestError(
+                f"cannot listen on {host} port {port}: {error}; --port and --host name another"
+            ) from error
+        with listening, suppress(KeyboardInterrupt):
+            log.info(f"http://{host}:{port} (the API: /docs); Ctrl-C ends it")
+            _Server(uvicorn.Config(page, log_config=None, log_level="warning")).run(sockets=[listening])
+
+
+@contextmanager
+def _uploads_removed() -> Iterator[None]:
+    """Gradio keeps every picture that is dropped on a page made in this block: in a folder that goes with it."""
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    with TemporaryDirectory(prefix="facet-uploads-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("GRADIO_TEMP_DIR")
+            os.environ.update({"GRADIO_TEMP_DIR": before} if before is not None else {})
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn would wait for an open page, which listens for as long as there is a server: hang up."""
+        asyncio.get_running_loop().call_later(_LAST_ANSWERS, self._hang_up)
+        await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        for connection in self.server_state.connections:
+            connection.transport.close()
 
 
 def application(model: str | Path) -> ASGIApp:
@@ -58,7 +91,7 @@ def application(model: str | Path) -> ASGIApp:
     Raises RequestError for what is no model.
     """
     predictor = Predictor(model)
-    api = FastAPI(title="Facet", description=_NOTE)
+    api = FastAPIOffline(title="Facet", description=_NOTE, redoc_url=None)  # /docs fetches nothing from elsewhere
 
     @api.get("/api/model")
     def labels() -> dict[str, Any]:
@@ -136,7 +169,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _page(predictor: Predictor) -> gradio.Blocks:
-    with gradio.Blocks(title="Facet", analytics_enabled=False) as page:
+    with gradio.Blocks(title="Facet", analytics_enabled=False, delete_cache=(_KEPT, _KEPT)) as page:
         gradio.Markdown(f"# Facet\n{_NOTE}")
         with gradio.Row():
             given = gradio.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="A photograph")

@@ -7,7 +7,9 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +33,27 @@ PICTURES = (
     ".avif",
     ".heic",
 )  # for the last two, a reason
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+VIDEOS = (
+    ".mp4",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".m4v",
+    ".3gp",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".flv",
+    ".mts",
+    ".ogv",
+)
 CAMERA = "camera:"
 LIST = "-"
 _READ_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")  # how JPEG, PNG and GIF files begin
 _ONLY_PILLOW = ("BMP", "TIFF", "WEBP")  # TensorFlow reads no palette of a BMP
+_DAMAGED = "damaged or of an unknown format"
+_NO_SCALE = ("I", "F")  # modes of Pillow whose numbers have no largest
 FORMATS = ("JPEG", "PNG", "GIF", *_ONLY_PILLOW)  # that are answered; other readers of Pillow's start programs
 
 log = logging.getLogger(__name__)
@@ -45,8 +63,8 @@ log = logging.getLogger(__name__)
 class Picture:
     """Something to look at: an encoded file's bytes, or the pixels of an upright picture, uint8 RGB [H, W, 3].
 
-    Where it could not be read, neither, and the reason. frame (from 0), time (seconds) and rate (frames a second) are a
-    video's.
+    Where it could not be read, neither, and the reason. frame (from 0), time (seconds from the beginning of a video,
+    from when a camera was opened) and rate (frames a second) are a video's.
     """
 
     name: str
@@ -56,6 +74,11 @@ class Picture:
     frame: int | None = None
     time: float | None = None
     rate: float | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are held in memory."""
+        return self.pixels.nbytes if self.pixels is not None else len(self.content or b"")
 
 
 def expand(inputs: Iterable[str]) -> list[str]:
@@ -100,8 +123,10 @@ def pictures(given: Any, every: int = 1) -> Iterator[Picture]:
     """Each as a Picture: paths, bytes of an encoded picture, uint8 RGB arrays [H, W, 3], PIL images (or one of these
     alone); and of a video or a camera each `every`-th frame. What can not be read is said in its place.
 
-    Raises RequestError for a camera that is not there, or something of another kind.
+    Raises RequestError for a camera that is not there, something of another kind, or `every` below 1.
     """
+    if every < 1:
+        raise RequestError(f"every {every}: expected a whole number from 1")
     alone = isinstance(given, (str, Path, bytes, bytearray, Image.Image)) or getattr(given, "ndim", None) == 3
     for number, one in enumerate([given] if alone else given):
         if is_moving(one if isinstance(one, str) else str(one) if isinstance(one, Path) else None):
@@ -128,7 +153,10 @@ def _picture(one: Any, number: int) -> Picture:
     if isinstance(one, (bytes, bytearray)):
         return Picture(name, bytes(one))
     if isinstance(one, Image.Image):
-        return _from_pillow(one, name)
+        try:
+            return Picture(name, pixels=_from_pillow(one))
+        except ValueError as error:
+            return Picture(name, reason=str(error))
     if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3 and one.size:
         return Picture(name, pixels=one)
     what = f"an array {one.dtype} {one.shape}" if isinstance(one, np.ndarray) else type(one).__name__
@@ -158,32 +186,52 @@ def decoded(content: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW) as picture:
             if min(picture.size) < SMALLEST:
                 raise ValueError("only {}×{} pixels".format(*picture.size))
-            if picture.mode.startswith("I;16"):  # Pillow would cut off all above 255
-                picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
-            return _from_pillow(picture, "").pixels
+            return _from_pillow(picture)
     except ValueError:
         raise
     except Exception as error:
-        raise ValueError("damaged or of an unknown format") from error
+        raise ValueError(_DAMAGED) from error
 
 
-def _from_pillow(picture: Image.Image, name: str) -> Picture:
+def _from_pillow(picture: Image.Image) -> np.ndarray:
+    """Its upright pixels, uint8 RGB [H, W, 3]. Raises ValueError, with the reason, where there are none."""
     from PIL import ImageOps
 
-    return Picture(name, pixels=np.asarray(ImageOps.exif_transpose(picture).convert("RGB")))
+    if picture.mode in _NO_SCALE:
+        raise ValueError(f"a picture of Pillow's mode {picture.mode}, whose white is unknown: expected 8 or 16 bits")
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I;16"):  # Pillow would cut off all above 255
+            upright = Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8))
+        return np.asarray(upright.convert("RGB"))
+    except Exception as error:  # Pillow's readers raise whatever their parsing runs into
+        raise ValueError(_DAMAGED) from error
 
 
 def _promised(name: str) -> int:
     """How many frames a video's file says it has; 1 where that is unknown, as of a camera."""
     if name.startswith(CAMERA):
         return 1
-    return max(int(cv2.VideoCapture(name).get(cv2.CAP_PROP_FRAME_COUNT)), 1)
+    with _quiet():
+        return max(int(cv2.VideoCapture(name).get(cv2.CAP_PROP_FRAME_COUNT)), 1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV tells of everything it tried to open a camera; that there is none is said in one line."""
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def _frames(name: str, every: int) -> Iterator[Picture]:
-    video = cv2.VideoCapture(_number(name) if name.startswith(CAMERA) else name)
+    live = name.startswith(CAMERA)
+    with _quiet():
+        video, opened = cv2.VideoCapture(_number(name) if live else name), time.monotonic()
     if not video.isOpened():
-        if name.startswith(CAMERA):
+        if live:
             raise RequestError(f"no {name}: expected camera:0 for the first camera of this machine")
         yield Picture(_legible(name), reason="not a readable video")
         return
@@ -192,11 +240,10 @@ def _frames(name: str, every: int) -> Iterator[Picture]:
     number = 0
     while video.grab():
         if number % every == 0:
+            seconds = time.monotonic() - opened if live else number / rate  # of a camera, some go by
             there, frame = video.retrieve()
             if there:
-                yield Picture(
-                    name, pixels=frame[:, :, ::-1].copy(), frame=number, time=round(number / rate, 3), rate=rate
-                )
+                yield Picture(name, pixels=frame[:, :, ::-1].copy(), frame=number, time=round(seconds, 3), rate=rate)
         number += 1
     if number < promised:
         log.warning(f"{name} was cut short: {number} of {promised} frames could be read")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import Predictor, drawn, predict, sources
+from pipeline import Predictor, drawn, predict, runs, sources
 from pipeline.errors import RequestError
 from pipeline.runs import Run
 from tests.conftest import smooth_picture
@@ -314,13 +315,114 @@ def test_a_box_and_its_text_are_drawn_at_any_size(size: int, place: tuple[float,
 
 
 def test_pictures_that_are_drawn_on_are_not_heaped_up(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "_PIXELS", 3 * smooth_picture(0).nbytes)
+    monkeypatch.setattr(predict, "_HELD", 3 * smooth_picture(0).nbytes)
     given = [smooth_picture(number) for number in range(10)]
     batches = [len(looked) for looked, _ in predictor.follow(given, "whole", keep_pixels=True)]
     assert batches == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize("how", predict.FACES)
+def test_large_pictures_are_looked_at_a_few_at_a_time_with_the_same_answers(
+    how: str, predictor: Predictor, drawn_faces: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = predictor(drawn_faces[:12], how)
+    monkeypatch.setattr(predict, "_LARGE", 1)
+    monkeypatch.setattr(predict, "_HELD", 1)
+    pd.testing.assert_frame_equal(predictor(drawn_faces[:12], how), wanted, check_exact=False, atol=1e-4)
+
+
+def test_pictures_that_come_slowly_do_not_wait_for_a_batch(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "_PATIENCE", 0.0)
+    given = []
+
+    def slowly() -> Iterator[np.ndarray]:
+        for number in range(9):
+            given.append(number)
+            yield smooth_picture(number)
+            time.sleep(0.2)
+
+    next(predictor.follow(slowly(), "whole"))
+    assert len(given) < 9
 
 
 def test_pictures_of_the_same_name_are_drawn_into_two_files(run: Run, drawn_faces: list[str], tmp_path: Path) -> None:
     predict.predict(run.path, [drawn_faces[0], drawn_faces[0]], tmp_path / "a.csv", "whole", tmp_path / "drawn")
     stem = Path(drawn_faces[0]).stem
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [f"{stem}-2.jpg", f"{stem}.jpg"]
+
+
+# -- odd pictures, cameras and places ---------------------------------------------------------------------------------
+
+
+def reopened(picture: Image.Image, ending: str, kept: float = 1.0) -> Image.Image:
+    """The picture as Pillow opens its file, or the first part of it."""
+    file = io.BytesIO()
+    picture.save(file, ending)
+    return Image.open(io.BytesIO(file.getvalue()[: int(kept * file.tell())]))
+
+
+def test_a_pil_image_of_sixteen_bits_is_scaled() -> None:
+    levels = Image.fromarray(np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16))
+    (looked,) = sources.pictures(reopened(levels, "PNG"))
+    assert looked.pixels[:, :, 0].ravel().tolist() == list(range(256))
+
+
+def test_sixteen_bits_are_turned_upright_too() -> None:
+    file = io.BytesIO()
+    lying = Image.fromarray(np.zeros((20, 40), np.uint16))
+    lying.save(file, "TIFF", tiffinfo={274: 6})
+    assert sources.decoded(file.getvalue()).shape == (40, 20, 3)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_pil_image_without_a_scale_gets_a_reason(mode: str, predictor: Predictor) -> None:
+    (row,) = predictor(Image.new(mode, (20, 20)), faces="whole").to_dict("records")
+    assert row["reason"].startswith(f"a picture of Pillow's mode {mode}")
+
+
+def test_a_truncated_pil_image_among_others_gets_its_reason(predictor: Predictor) -> None:
+    whole = Image.fromarray(smooth_picture(0))
+    table = predictor([whole, reopened(whole, "JPEG", kept=0.5), whole], faces="whole")
+    assert table["reason"].tolist() == ["", "damaged or of an unknown format", ""]
+
+
+@pytest.mark.parametrize("every", [0, -1])
+def test_every_no_frame_is_refused(every: int, video: Path) -> None:
+    with pytest.raises(RequestError, match=f"every {every}: expected a whole number from 1"):
+        next(sources.pictures([video], every))
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("3gp", "mp4v"), ("mpg", "mpg1"), ("wmv", "WMV2"), ("mts", "mpg2")])
+def test_videos_of_other_endings_are_read(ending: str, codec: str, tmp_path: Path) -> None:
+    path = tmp_path / f"face.{ending}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, (128, 128))
+    for number in range(3):
+        writer.write(smooth_picture(number, 128))
+    writer.release()
+    assert [one.frame for one in sources.pictures(sources.expand([str(tmp_path)]))] == [0, 1, 2]
+
+
+def test_a_camera_that_is_not_there_is_said_in_one_line(capfd: pytest.CaptureFixture) -> None:
+    before = cv2.utils.logging.getLogLevel()
+    with pytest.raises(RequestError, match="no camera:93"):
+        next(sources.pictures("camera:93"))
+    assert capfd.readouterr().err == ""
+    assert cv2.utils.logging.getLogLevel() == before
+
+
+def test_the_time_of_a_cameras_frames_is_real(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: opened(str(video)))  # no machine of ours has a camera
+    frames = sources.pictures("camera:0")
+    first = next(frames).time
+    time.sleep(0.3)
+    assert next(frames).time - first >= 0.3  # by the rate of the frames it would be 0.1
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work() -> None:
+    with pytest.raises(RequestError, match="--out /proc: nothing can be written there"):
+        runs.check_table(Path("/proc/answers.csv"))
+    with pytest.raises(RequestError, match="--draw /proc: nothing can be written there"):
+        runs.make_folder(Path("/proc"), "--draw")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
+import re
+import signal
 import socket
+import tempfile
+import threading
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 from starlette.testclient import TestClient
@@ -88,6 +96,14 @@ def test_the_page_and_the_description_of_the_api_are_there(client: TestClient) -
     assert "/api/predict" in client.get("/openapi.json").json()["paths"]
 
 
+def test_the_description_of_the_api_fetches_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs").text
+    needed = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(needed) == 3
+    assert "//" not in page.replace("<!--", "").replace("</", "")
+    assert all(client.get(path).status_code == 200 for path in needed)
+
+
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("192.0.2.1", 7860), ("127.0.0.1", None)])
 def test_an_address_that_cannot_be_listened_on_is_refused(host: str, port: int | None, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RequestError, match=f"cannot listen on {host}"):
@@ -96,3 +112,39 @@ def test_an_address_that_cannot_be_listened_on_is_refused(host: str, port: int |
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     assert inspect.signature(serve.serve).parameters["host"].default == "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+def test_ctrl_c_ends_it_while_a_page_is_open_and_no_picture_stays(
+    run: Run, face: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    port, seen = free_port(), {}
+
+    def visit() -> None:
+        """Drop a picture, keep the page open, and press Ctrl-C."""
+        page = httpx.Client(base_url=f"http://127.0.0.1:{port}/gradio_api", timeout=30)
+        for _ in range(300):
+            with suppress(httpx.ConnectError):
+                seen["picture"] = Path(page.post("/upload", files={"files": face.read_bytes()}).json()[0])
+                break
+            time.sleep(0.1)
+        seen["was there"] = seen["picture"].exists()
+        with suppress(httpx.RemoteProtocolError), page.stream("GET", "/heartbeat/x") as stream:
+            for line in stream.iter_lines():
+                if line == "data: ALIVE":
+                    seen["pressed"] = time.monotonic()
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    serve.serve(run.path, port=port)
+    assert time.monotonic() - seen["pressed"] < 10
+    visitor.join()
+    assert seen["was there"] and seen["picture"].is_relative_to(tmp_path)
+    assert not list(tmp_path.glob("facet-uploads-*"))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
