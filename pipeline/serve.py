@@ -187,7 +187,7 @@ def _opened(preprocess: Callable[[Any], str | None], payload: Any) -> str | None
     try:
         return preprocess(payload)
     except Exception as error:  # Pillow's readers raise whatever their parsing runs into
-        raise gradio.Error(_NO_PICTURE) from error
+        raise gradio.Error(_NO_PICTURE, print_exception=False) from error
 
 
 def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarray | None, pd.DataFrame | None]:
@@ -195,7 +195,7 @@ def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarra
     if path is None:
         return None, None
     if refused := _refused(Path(path).read_bytes()):
-        raise gradio.Error(refused[1])
+        raise gradio.Error(refused[1], print_exception=False)
     (((looked,), rows),) = predictor.follow([Path(path)], faces, keep_pixels=True)
     found = rows[rows["reason"] == ""]
     if found.empty:
