@@ -25,8 +25,8 @@ _NO_GROUPS = {*manifests.BOX, *manifests.LANDMARKS, *manifests.SCORES, "path", "
 
 
 def write(run: Run, rows: pd.DataFrame | None = None, folder: Path | None = None) -> str:
-    """Write the run's card, or, into its folder, that of a file that the run was converted to; and answer it. It says so
-    where the run is not evaluated.
+    """Write the run's card, or, into its folder, that of a file that the run was converted to, and answer it. It says
+    so where the run is not evaluated.
 
     rows: those of the judged split with all their columns, where they are at hand; else they are read again.
     """
