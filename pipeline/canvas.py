@@ -19,6 +19,7 @@ SMALLEST = 8  # pixels; what is smaller shows no face
 FRACTION_FROM = 400  # pixels of the shorter side: below, decoding at a fraction saves no time worth its difference
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # MPO: the JPEG of some phones
 WHOLE = (math.nan,) * 4  # the box that stands for the whole picture
+DAMAGED = "damaged or of an unknown format"
 UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading a picture and making its canvas raise
 _EXIF_ORIENTATION = 0x0112
 
@@ -56,7 +57,7 @@ def reason(error: Exception) -> str:
     """What one of UNREADABLE says to a user."""
     if isinstance(error, OSError):
         return f"{manifests.UNREACHED}: {error.strerror}"
-    return "damaged or of an unknown format" if isinstance(error, tf.errors.OpError) else str(error)
+    return DAMAGED if isinstance(error, tf.errors.OpError) else str(error)
 
 
 def canvas(

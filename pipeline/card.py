@@ -24,52 +24,61 @@ _TEMPLATE = Path(__file__).with_name("card.md")
 _NO_GROUPS = {*manifests.BOX, *manifests.LANDMARKS, *manifests.SCORES, "path", "split", "fold", "subject"}
 
 
-def write(run: Run, rows: pd.DataFrame | None = None, folder: Path | None = None) -> str:
-    """Write the run's card, or, into its folder, that of a file that the run was converted to, and answer it. It says
-    so where the run is not evaluated.
+def write(run: Run, rows: pd.DataFrame | None = None, converted: Sequence[Path] = ()) -> str:
+    """Write the run's card, and answer it. It says so where the run is not evaluated.
 
     rows: those of the judged split with all their columns, where they are at hand; else they are read again.
+    converted: folders of files that the run was converted to, whose cards tell how they differ as well.
     """
-    folder = folder or run.path
-    text = _text(run, rows, folder)
-    runs.write_text(folder / NAME, text)
-    return text
+    facts = _facts(run, rows)
+    for folder in converted:
+        _write(facts, folder)
+    return _write(facts, run.path)
 
 
 def renew(run: Run, rows: pd.DataFrame) -> None:
     """Write the run's card again, and those beside its converted files, if it has one. A file that was converted before
     the run was trained on keeps its own: it answers as the run did then."""
     trained = run.model.stat().st_mtime
-    for card in sorted(run.path.glob(f"**/{NAME}")):
-        if card.parent == run.path or card.stat().st_mtime >= trained:
-            write(run, rows, card.parent)
+    cards = run.path.glob(f"**/{NAME}")
+    folders = [card.parent for card in cards if card.parent == run.path or card.stat().st_mtime >= trained]
+    facts = _facts(run, rows) if folders else {}
+    for folder in folders:
+        _write(facts, folder)
 
 
-def _text(run: Run, rows: pd.DataFrame | None, folder: Path) -> str:
+def _write(facts: Mapping[str, Any], folder: Path) -> str:
+    """A card into a folder, with what parity.json says where there is one; answers it."""
+    template = jinja2.Template(_TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, lstrip_blocks=True)
+    text = template.render(facts, parity=_json(folder / "parity.json")).rstrip() + "\n"
+    runs.write_text(folder / NAME, text)
+    return text
+
+
+def _facts(run: Run, rows: pd.DataFrame | None) -> dict[str, Any]:
+    """What the template says of a run."""
     experiment = run.experiment
     results = _json(run.path / runs.results_name(runs.judged_split(experiment)))
     kinds = [targets.of(target) for target in experiment.targets]
     groups, why_no_groups = _groups(run, rows) if results else ({}, "")
-    template = jinja2.Template(_TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, lstrip_blocks=True)
-    said = template.render(
-        experiment=experiment,
-        path=run.path,
-        date=time.strftime("%Y-%m-%d"),
-        reads=" and ".join(kind.name.replace("_", " ") for kind in kinds),
-        meanings={kind.name: kind.describe() for kind in kinds},
-        crop=_crop(experiment.stages[-1].data, _json(run.path / "saved_model" / "assets.extra" / "labels.json") or {}),
-        parity=_json(folder / "parity.json"),
-        stages=[_stage(stage) for stage in experiment.stages],
-        results=results,
-        metrics=_metrics(results["targets"]) if results else [],
-        leak=_leak(results["leak"]) if results else "",
-        groups=groups,
-        why_no_groups=why_no_groups,
-        measured=[f"{kind.name} ({kind.metric})" for kind in kinds],
-        fewest=FEWEST,
-        environment=_json(run.path / "environment.json") or {},
-    )
-    return said.rstrip() + "\n"
+    labels = _json(run.path / "saved_model" / "assets.extra" / "labels.json") or {}
+    return {
+        "experiment": experiment,
+        "path": run.path,
+        "date": time.strftime("%Y-%m-%d"),
+        "reads": " and ".join(kind.name.replace("_", " ") for kind in kinds),
+        "meanings": {kind.name: kind.describe() for kind in kinds},
+        "crop": _crop(experiment.stages[-1].data, labels),
+        "stages": [_stage(stage) for stage in experiment.stages],
+        "results": results,
+        "metrics": _metrics(results["targets"]) if results else [],
+        "leak": _leak(results["leak"]) if results else "",
+        "groups": groups,
+        "why_no_groups": why_no_groups,
+        "measured": [f"{kind.name} ({kind.metric})" for kind in kinds],
+        "fewest": FEWEST,
+        "environment": _json(run.path / "environment.json") or {},
+    }
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -49,9 +49,7 @@ def export(run: Run, format: str = "saved_model", quantize: str | None = None, r
         return _export_with_tensorflow(run, format, quantize, root)
     experiment = datasets.moved(run.experiment, root)
     folder = _saved_model(run, experiment) if format == "saved_model" else _converted(run, experiment, format, quantize)
-    card.write(run)
-    if format != "saved_model":
-        card.write(run, folder=folder)
+    card.write(run, converted=[] if format == "saved_model" else [folder])
     return folder
 
 

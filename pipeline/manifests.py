@@ -155,14 +155,6 @@ def text(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def complete(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    """A loader's rows with every column of the manifest, without rows whose picture is not there (a counted warning).
-
-    Raises RequestError when no row is left.
-    """
-    return there(listed(rows, source), source)
-
-
 def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     """A loader's rows with every column of the manifest, `path` as it is on disk, and THERE: whether it is.
 

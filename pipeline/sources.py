@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.canvas import SMALLEST
+from pipeline.canvas import DAMAGED, SMALLEST
 from pipeline.errors import RequestError
 
 PICTURES = (
@@ -52,7 +52,6 @@ CAMERA = "camera:"
 LIST = "-"
 _READ_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")  # how JPEG, PNG and GIF files begin
 _ONLY_PILLOW = ("BMP", "TIFF", "WEBP")  # TensorFlow reads no palette of a BMP
-_DAMAGED = "damaged or of an unknown format"
 _NO_SCALE = ("I", "F")  # modes of Pillow whose numbers have no largest
 FORMATS = ("JPEG", "PNG", "GIF", *_ONLY_PILLOW)  # that are answered; other readers of Pillow's start programs
 
@@ -190,7 +189,7 @@ def decoded(content: bytes) -> np.ndarray:
     except ValueError:
         raise
     except Exception as error:
-        raise ValueError(_DAMAGED) from error
+        raise ValueError(DAMAGED) from error
 
 
 def _from_pillow(picture: Image.Image) -> np.ndarray:
@@ -205,7 +204,7 @@ def _from_pillow(picture: Image.Image) -> np.ndarray:
             upright = Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8))
         return np.asarray(upright.convert("RGB"))
     except Exception as error:  # Pillow's readers raise whatever their parsing runs into
-        raise ValueError(_DAMAGED) from error
+        raise ValueError(DAMAGED) from error
 
 
 def _promised(name: str) -> int:

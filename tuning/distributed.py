@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from distributed.system import MEMORY_LIMIT
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
@@ -195,11 +194,17 @@ def local_workers(count: int, place: Role) -> Callable[[Folder], list[subprocess
     """Workers on this machine; they end when this process does."""
 
     def started(folder: Folder) -> list[subprocess.Popen]:
+        from distributed.system import MEMORY_LIMIT  # here: it takes half a second, and most searches have no workers
+
         visible = gpus()
-        places = [Role(f"local{number}", place.address, place.port) for number in range(count)]
         return [
-            _started(one, folder, visible[number % len(visible)], MEMORY_LIMIT // count)
-            for number, one in enumerate(places)
+            _started(
+                Role(f"local{number}", place.address, place.port),
+                folder,
+                visible[number % len(visible)],
+                MEMORY_LIMIT // count,
+            )
+            for number in range(count)
         ]
 
     return started

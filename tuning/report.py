@@ -24,11 +24,6 @@ log = logging.getLogger(__name__)
 
 WIDTH = 160  # of tables where there is no terminal
 _PAGE = Path(__file__).with_name("page.html")
-_TITLES = {
-    "parallel": "Every trial across the settings, the best in front",
-    "importance": "What mattered",
-    "best_so_far": "Best so far",
-}
 
 
 def write(folder: Folder, results: dict[str, Any]) -> None:
@@ -123,7 +118,7 @@ def _figures(folder: Folder, plan: Plan, table: pd.DataFrame) -> dict[str, Path]
     if done.empty:
         return {}
     drawn = {}
-    for name, draw in _DRAWN.items():
+    for name, (_, draw) in _FIGURES.items():
         try:
             figure = draw(folder, plan, done)
         except Exception as error:  # whatever odd settings bring pandas, matplotlib or scikit-learn to raise
@@ -158,7 +153,11 @@ def _varied(plan: Plan, done: pd.DataFrame) -> pd.DataFrame:
     return done[[*varied, plan.objective]]
 
 
-_DRAWN = {"parallel": _parallel, "importance": _importance, "best_so_far": _best_so_far}
+_FIGURES = {  # name: title and what draws it, as they stand on the page
+    "parallel": ("Every trial across the settings, the best in front", _parallel),
+    "importance": ("What mattered", _importance),
+    "best_so_far": ("Best so far", _best_so_far),
+}
 
 
 def _page(folder: Folder, shown: dict[str, pd.DataFrame], drawn: dict[str, Path], sentences: list[str]) -> str:
@@ -169,7 +168,7 @@ def _page(folder: Folder, shown: dict[str, pd.DataFrame], drawn: dict[str, Path]
         how=f"{plan.algorithm} search by {plan.objective}, from {', '.join(plan.experiments)}",
         sentences=sentences,
         tables={title: (list(part), [list(map(number, row)) for row in part.values]) for title, part in shown.items()},
-        figures={_TITLES[name]: base64.b64encode(path.read_bytes()).decode() for name, path in drawn.items()},
+        figures={_FIGURES[name][0]: base64.b64encode(path.read_bytes()).decode() for name, path in drawn.items()},
     )
 
 

@@ -25,7 +25,7 @@ def drawn(folder: Path, count: int, side: int) -> pd.DataFrame:
         target.mkdir()
         with ThreadPoolExecutor() as pool:
             list(pool.map(_write, sources, rows["path"], [i // FACES for i in range(count)], [side] * count))
-    return manifests.complete(rows, "bench")
+    return manifests.there(manifests.listed(rows, "bench"), "bench")
 
 
 def folder_of(folder: Path, count: int, side: int) -> Path:

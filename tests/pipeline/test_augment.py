@@ -196,7 +196,7 @@ def test_the_training_step_changes_pictures_whatever_its_precision(precision: st
 
 def test_a_stream_for_the_device_has_the_same_rows_and_pictures(tmp_path: Path) -> None:
     paths = [str(write_picture(tmp_path / f"{i}.jpg", seed=i)) for i in range(10)]
-    rows = manifests.complete(pd.DataFrame({"path": paths}), "test")
+    rows = manifests.there(manifests.listed(pd.DataFrame({"path": paths}), "test"), "test")
     canvases = inputs.make_canvases(rows, 32, 0.4, Cache(), "test")
     labels, known = {"row": np.arange(10.0)[:, None]}, {"row": np.ones(10)}
     how = Augment(rotation=30, shift=0.2, brightness=0.3, fill=7)

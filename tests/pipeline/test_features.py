@@ -122,7 +122,7 @@ def a_trunk() -> keras.Model:
 
 
 def canvases_of(paths: list[Path]) -> inputs.Canvases:
-    rows = manifests.complete(pd.DataFrame({"path": list(map(str, paths))}), source="test")
+    rows = manifests.there(manifests.listed(pd.DataFrame({"path": list(map(str, paths))}), "test"), "test")
     return inputs.make_canvases(rows, 16, 0.4, Cache(), "test")
 
 

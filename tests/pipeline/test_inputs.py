@@ -19,7 +19,7 @@ EVERYWHERE = {"memory": Cache(), "disk": Cache(memory=0.0), "nowhere": Cache(mem
 
 def rows_of(folder: Path, count: int) -> pd.DataFrame:
     paths = [str(write_picture(folder / f"{i}.jpg", seed=i)) for i in range(count)]
-    return manifests.complete(pd.DataFrame({"path": paths}), "test")
+    return manifests.there(manifests.listed(pd.DataFrame({"path": paths}), "test"), "test")
 
 
 @pytest.mark.parametrize("kept", EVERYWHERE)

@@ -23,7 +23,7 @@ def hopper() -> np.ndarray:
 
 def rows_of(paths: list[Path], **columns: float) -> pd.DataFrame:
     rows = pd.DataFrame({"path": list(map(str, paths)), "split": "train"}).assign(**columns)
-    return manifests.complete(rows, "test")
+    return manifests.there(manifests.listed(rows, "test"), "test")
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.1, 0.3])

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from tests.tuning.conftest import said_of
 from tuning import figures, view
 from tuning.__main__ import main
 from tuning.oracles import make_oracle
-from tuning.record import Outcome, Plan
+from tuning.record import Folder, Outcome, Plan
 from tuning.search import Request, expected, fitted, planned
 from tuning.space import COLUMNS, explored, load_space, sampled, starting_points
 
@@ -380,23 +381,30 @@ def test_the_folder_of_another_search_is_refused(space, searched, tmp_path: Path
     assert "holds another search: its settings, code differ" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_search_of_the_space_as_it_was_before_an_edit_is_another(space, searched, tmp_path: Path, capsys) -> None:
-    path = space()
-    folder = searched(path)
-    (folder.path / "results.json").unlink()  # as while it is searched
+def edited(path: Path, folder: Folder) -> None:
     path.write_text(path.read_text().replace('learning_rate": rate', 'learning_rate": min(rate, 0.015)'))
-    assert searched(path).path != folder.path
-    assert main([str(path), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
-    assert "its code differs from what is asked for" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_search_of_another_version_is_left_alone(space, searched, tmp_path: Path, capsys) -> None:
-    path = space()
-    folder = searched(path)
-    (folder.path / "results.json").unlink()  # as while it is searched
+def made_older(path: Path, folder: Folder) -> None:
     plan = json.loads((folder.path / "search.json").read_text())
     del plan["code"]
     (folder.path / "search.json").write_text(json.dumps(plan))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (edited, "its code differs from what is asked for"),
+        (made_older, "a search of another version of Facet"),
+    ],
+)
+def test_a_search_of_another_space_or_version_is_left_alone(
+    change: Callable[[Path, Folder], None], said: str, space, searched, tmp_path: Path, capsys
+) -> None:
+    path = space()
+    folder = searched(path)
+    (folder.path / "results.json").unlink()  # as while it is searched
+    change(path, folder)
     assert searched(path).path != folder.path
     assert main([str(path), "--runs", str(tmp_path / "runs"), "--resume", str(folder.path)]) == 2
-    assert "a search of another version of Facet" in capsys.readouterr().err.splitlines()[-1]
+    assert said in capsys.readouterr().err.splitlines()[-1]
