@@ -129,14 +129,19 @@ class WindowAttention(layers.Layer):
 
     def _logits(self, query: keras.KerasTensor, key: keras.KerasTensor) -> keras.KerasTensor:
         """Cosines of queries and keys times each head's scale of at most 100, [N, windows, heads, cells, cells]."""
-        scale = ops.exp(ops.minimum(self.logit_scale, math.log(100)))
-        query, key = (self._unit(ops.cast(x, self.variable_dtype)) for x in (query, key))
-        return ops.matmul(query * ops.reshape(scale, (-1, 1, 1)), ops.swapaxes(key, -1, -2))
+        root = ops.exp(ops.minimum(self.logit_scale, math.log(100)) / 2)  # of the scale: both sides are so long
+        query, key = (self._of_length(root, ops.cast(x, self.variable_dtype)) for x in (query, key))
+        return ops.matmul(query, ops.swapaxes(key, -1, -2))
 
     @staticmethod
-    def _unit(x: keras.KerasTensor) -> keras.KerasTensor:
-        """Vectors of length 1. A zero vector stays, and its gradient is finite."""
-        return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), -1, keepdims=True), 1e-24))
+    def _of_length(length: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Vectors of a length for each head. A zero vector stays, and its gradient is finite.
+
+        The factor is whole before it meets x: of a vector times its own norm alone LiteRT's converter makes one
+        operation, which takes four axes at most when it calibrates int8, and in older runtimes.
+        """
+        factor = ops.rsqrt(ops.maximum(ops.sum(ops.square(x), -1, keepdims=True), 1e-24))
+        return x * (factor * ops.reshape(length, (-1, 1, 1)))
 
     def _bias(self, training: bool) -> keras.KerasTensor:
         """What is added to the logits, [windows or 1, heads, cells, cells]: by offset, and −100 beyond the edge."""

@@ -17,7 +17,7 @@ from pipeline.canvas import middle
 from pipeline.config import Experiment
 from pipeline.errors import WorkError
 from pipeline.network import leaves, load_network
-from pipeline.rounding import round_weights
+from pipeline.rounding import inner, round_weights
 from pipeline.runs import Run
 
 FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
@@ -94,9 +94,29 @@ def _litert_options(quantize: str | None, samples: np.ndarray | None) -> dict[st
         for canvas in samples:
             yield {"images": canvas[None]}
 
-    # What has no int8 form (some steps of the decoding) stays float.
+    # What has no int8 form (some steps of the decoding) stays float. `_rounded` does what comes after the calibration.
     whole = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, own]}
-    return smaller | {"representative_dataset": calibration, "target_spec": whole}
+    return smaller | {"representative_dataset": calibration, "target_spec": whole, "_experimental_calibrate_only": True}
+
+
+def _rounded(path: Path) -> None:
+    """Bring a LiteRT file that knows the ranges of its numbers to int8, but for the operations at its two ends."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    content = path.read_bytes()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    graph = model.subgraphs[0]
+
+    def held(tensor: int) -> int:
+        data = model.buffers[graph.tensors[tensor].buffer].data
+        return 0 if data is None else len(data)
+
+    inside = inner([sum(held(tensor) for tensor in step.inputs if tensor >= 0) for step in graph.operators])
+    ends = [*graph.operators[: inside.start], *graph.operators[inside.stop :]]
+    names = [graph.tensors[tensor].name.decode() for step in ends for tensor in step.outputs]
+    path.write_bytes(mlir_quantize(content, denylisted_nodes=names))
+    _shared(path)
 
 
 def _shared(path: Path) -> None:
@@ -162,7 +182,7 @@ def _halved(path: Path) -> None:
     onnx.save(model, path)
 
 
-_AFTERWARDS = {("litert", "int8"): _shared, ("onnx", "float16"): _halved}
+_AFTERWARDS = {("litert", "int8"): _rounded, ("onnx", "float16"): _halved}
 
 
 def _first_line(error: Exception) -> str:

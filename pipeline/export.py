@@ -124,7 +124,7 @@ def _saved_model(run: Run, experiment: Experiment) -> Path:
 def _converted(run: Run, experiment: Experiment, format: str, quantize: str | None) -> Path:
     folder = run.path / _folder(format, quantize)
     table = datasets.load(experiment.stages[-1].data)
-    canvases = parity.seen(experiment, table)
+    canvases = parity.seen(experiment, table, quantize)
     samples = parity.calibration(experiment, table) if quantize == "int8" else None
     with runs.written(folder) as temporary:
         temporary.mkdir()

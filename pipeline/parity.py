@@ -23,7 +23,8 @@ from pipeline.targets import Kind
 Answers = dict[str, np.ndarray]
 Answer = Callable[[np.ndarray], Answers]  # canvases uint8 [N, S, S, 3] → {target: answers}
 
-PICTURES = 500
+# By how a file is kept. Where int8 decides a few otherwise, the accuracy of 500 may fall by a point by chance alone.
+PICTURES = {None: 500, "float16": 500, "int8": 1000}
 # At most this: by how the file is kept, then by sort of target. Decided disagreements are a share of pictures whose
 # class is another one though the run had decided, an accuracy lost is a share of pictures too; both may always be one
 # picture. Differences are of numbers in their unit, or of probabilities.
@@ -74,8 +75,8 @@ def open_saved_model(folder: Path) -> Answer:
 OPEN = {"saved_model": open_saved_model, "litert": open_litert, "onnx": open_onnx}
 
 
-def seen(experiment: Experiment, table: pd.DataFrame) -> inputs.Canvases:
-    """Pictures to compare on: up to PICTURES validation rows of a run's data, else test rows, by hash.
+def seen(experiment: Experiment, table: pd.DataFrame, quantize: str | None = None) -> inputs.Canvases:
+    """Pictures to compare on: up to PICTURES[quantize] validation rows of a run's data, else test rows, by hash.
 
     Their canvases are not cut to `Data.centre`: the exported file does that.
     """
@@ -85,7 +86,7 @@ def seen(experiment: Experiment, table: pd.DataFrame) -> inputs.Canvases:
             f"{experiment.stages[-1].data.name} has no validation and no test rows to compare an exported file on: "
             "name a split that sets some aside"
         )
-    return _canvases(experiment, table, split, PICTURES)
+    return _canvases(experiment, table, split, PICTURES[quantize])
 
 
 def calibration(experiment: Experiment, table: pd.DataFrame) -> np.ndarray:
@@ -115,7 +116,7 @@ def compare(
     pictures whose class differs) and `decided_disagreement` (those of them that were no tie in the run); where labels
     are known the target's metric of run and of file, and of classes `accuracy_lost`.
     """
-    pictures = canvases.first(PICTURES)
+    pictures = canvases.first(len(canvases))
     file, network = OPEN[format](folder), in_tensorflow(model)
     answers, wanted = _in_batches(file, pictures), _in_batches(network, pictures)
     kinds = [targets.of(target) for target in run.experiment.targets]

@@ -4,6 +4,10 @@ Rounding moves the mean and the spread of every channel a little, and the layers
 trained on FairFace int8 said another gender for 15.2 % of 500 faces, and 16-bit activations changed nothing; with this,
 for 1.8 %. Nagel et al. 2019 ("Data-Free Quantization Through Weight Equalization and Bias Correction") correct
 biases for the same reason; a batch norm lets means and variances be measured instead.
+
+The layers at the two ends stay as they are (`inner`): what is rounded first goes through all that follows, and what is
+rounded last is the answer, while they hold few of the weights. Of two such runs int8 then says another age group for
+AGEGROUP % of 1,157 faces in place of 5.4 %, and another gender for GENDER % in place of 1.8 %.
 """
 
 from __future__ import annotations
@@ -17,24 +21,36 @@ from keras import layers
 
 from pipeline.network import leaves
 
+_ENDS = 0.01  # of the weights, at each end
 _BATCH = 50
 _Statistics = list[tuple[np.ndarray, np.ndarray]]  # mean and variance of each channel, for each batch norm
 
 
 def round_weights(network: keras.Model, canvases: np.ndarray) -> None:
-    """Round the kernels to what int8 with a scale for each output channel holds, and move the batch norms' means and
-    variances by as much as that moves them on these canvases, uint8 [M, S, S, 3]. Changes the network; the converter's
-    own rounding then finds nothing left to do."""
+    """Round the `inner` kernels to what int8 with a scale for each output channel holds, and move the batch norms'
+    means and variances by as much as that moves them on these canvases, uint8 [M, S, S, 3]. Changes the network; the
+    converter's own rounding then finds nothing left to do."""
     norms = [layer for layer in leaves(network) if isinstance(layer, layers.BatchNormalization)]
+    weighty = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+    rounded = [layer for layer in leaves(network) if isinstance(layer, weighty)]
+    rounded = rounded[inner([math.prod(layer.kernel.shape) for layer in rounded])]
     before = _statistics(network, norms, canvases)
-    for layer in leaves(network):
-        if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)):
-            depthwise = isinstance(layer, layers.DepthwiseConv2D)
-            layer.kernel.assign(as_int8(layer.kernel.numpy(), kept=2 if depthwise else 1))
+    for layer in rounded:
+        depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        layer.kernel.assign(as_int8(layer.kernel.numpy(), kept=2 if depthwise else 1))
     after = _statistics(network, norms, canvases)
     for norm, (mean, variance), (moved, widened) in zip(norms, before, after, strict=True):
         norm.moving_mean.assign_add(moved - mean)
         norm.moving_variance.assign(norm.moving_variance * (widened + norm.epsilon) / (variance + norm.epsilon))
+
+
+def inner(sizes: Sequence[int]) -> slice:
+    """What int8 is for: all but the first and the last, which hold at most a hundredth of the weights at each end.
+    sizes: how many weights each layer or operation holds, from the picture to the answers."""
+    first, last = (
+        int(np.searchsorted(np.cumsum(end), _ENDS * sum(sizes), side="right")) for end in (sizes, sizes[::-1])
+    )
+    return slice(first, len(sizes) - last)
 
 
 def as_int8(kernel: np.ndarray, kept: int) -> np.ndarray:

@@ -17,13 +17,13 @@ import pytest
 import tensorflow as tf
 
 import models
-from pipeline import card, conversion, datasets, evaluate, export, inputs, parity, runs, targets
+from pipeline import card, conversion, datasets, evaluate, export, inputs, parity, rounding, runs, targets
 from pipeline.__main__ import main
 from pipeline.canvas import middle
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
 from pipeline.errors import RequestError, WorkError
 from pipeline.network import build_network, load_network
-from pipeline.rounding import as_int8, round_weights
+from pipeline.rounding import as_int8, inner, round_weights
 from pipeline.runs import Run
 
 FOLDERS = {"litert": "litert", "litert-int8": "litert-int8", "onnx": "onnx", "onnx-float16": "onnx-float16"}
@@ -262,6 +262,34 @@ def test_batch_norms_make_up_for_rounding() -> None:
     assert shift[1] < 0.1 * shift[0]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "inside"),
+    [
+        ([5, 5, 0, 980, 0, 10], slice(3, 4)),  # a hundredth at each end, and what holds nothing beside it
+        ([11, 5, 973, 11], slice(0, 4)),  # an end that holds more is rounded as well
+        ([500, 500], slice(0, 2)),
+    ],
+)
+def test_int8_is_for_all_but_the_ends(sizes: list[int], inside: slice) -> None:
+    assert inner(sizes) == inside
+
+
+def test_an_int8_file_keeps_the_ends_of_its_network_as_they_are(tmp_path: Path, monkeypatch) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    monkeypatch.setattr(rounding, "_ENDS", 0.02)  # which the first convolution of this small network fits into
+    wanted = (Regression("age"), Binary("gender"))
+    run = lively(Model("shared_trunk", weights="none", image_size=32), wanted, tmp_path)
+    conversion.convert(run, tmp_path / "model.tflite", "litert", "int8", pictures(32))
+    file = Interpreter(str(tmp_path / "model.tflite"))
+    steps = [step for step in file._get_ops_details() if step["op_name"] in ("CONV_2D", "FULLY_CONNECTED")]
+    kernels = [file.get_tensor(step["inputs"][1]) for step in steps]
+    assert [kernel.dtype.name for kernel in kernels] == ["float32", "int8", "int8", "float32", "float32"]
+    first = np.moveaxis(load_network(run).get_layer("shared_trunk").get_layer("conv1").kernel.numpy(), -1, 0)
+    batch_norm = (kernels[0] / first).mean(axis=(1, 2, 3), keepdims=True)  # which is folded into the file's kernel
+    assert kernels[0] == pytest.approx(first * batch_norm, rel=1e-3)
+
+
 # -- the model card ---------------------------------------------------------------------------------------------------
 
 
@@ -405,6 +433,17 @@ TOO_LARGE = ("regnety_128gf", "resnet152_v15")  # 2.6 GB; tf2onnx takes 18 GB fo
 def test_every_network_converts(name: str, format: str, tmp_path: Path) -> None:
     run = lively(Model(name, weights="none", image_size=64), ALL_KINDS, tmp_path)
     assert_answers_as_its_network(run, format, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in models.list_models() if name not in TOO_LARGE])
+def test_every_network_is_written_in_int8(name: str, tmp_path: Path) -> None:
+    run = lively(Model(name, weights="none", image_size=64), ALL_KINDS, tmp_path)
+    conversion.convert(run, tmp_path / "model.tflite", "litert", "int8", pictures(64))
+    assert (tmp_path / "model.tflite").stat().st_size < 0.3 * run.model.stat().st_size
+    found = parity.open_litert(tmp_path)(pictures(64))
+    assert found["group"].sum(axis=1) == pytest.approx(1, abs=0.01)
+    assert np.ptp(found["group"], axis=0).max() > 1e-3
 
 
 @pytest.mark.slow
