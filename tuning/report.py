@@ -39,7 +39,10 @@ def write(folder: Folder, results: dict[str, Any]) -> None:
         wide.print(one)
     runs.write_text(folder.path / "search.html", _page(folder, shown, drawn, sentences))
     if plan.track == "wandb":
-        _to_wandb(folder, table, drawn, results)
+        try:
+            tracking.overview(folder.path, table, drawn, results)
+        except Exception as error:  # the search is over all the same
+            log.warning(f"W&B does not show the search as a whole: {type(error).__name__}: {error}")
 
 
 def tables(plan: Plan, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -170,8 +173,3 @@ def _page(folder: Folder, shown: dict[str, pd.DataFrame], drawn: dict[str, Path]
         tables={title: (list(part), [list(map(number, row)) for row in part.values]) for title, part in shown.items()},
         figures={_FIGURES[name][0]: base64.b64encode(path.read_bytes()).decode() for name, path in drawn.items()},
     )
-
-
-def _to_wandb(folder: Folder, table: pd.DataFrame, drawn: dict[str, Path], results: dict[str, Any]) -> None:
-    """One further run of the group, which shows what the page does."""
-    tracking.overview(folder.path, table, drawn, results)

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline import catalog, parsing
+from pipeline import catalog, parsing, tracking
 from pipeline.errors import RequestError
 from pipeline.loading import settle
 from pipeline.protocols import quick
@@ -180,6 +180,15 @@ def test_a_figure_that_cannot_be_drawn_is_left_out_with_a_warning(
     assert "figure parallel could not be drawn: IndexError" in caplog.text
     assert folder.finished
     assert (folder.path / "search.html").read_text().count("data:image/png") == 2
+
+
+def test_a_search_that_w_and_b_does_not_take_is_over_all_the_same(
+    space, searched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setattr(tracking, "overview", lambda *given: [][0])
+    assert searched(space(), "--track", "wandb").finished
+    assert "W&B does not show the search as a whole: IndexError" in caplog.text
 
 
 def test_the_table_of_trials_has_the_columns_that_no_setting_may_be_called(space, searched) -> None:
