@@ -61,14 +61,13 @@ def _facts(run: Run, rows: pd.DataFrame | None) -> dict[str, Any]:
     results = _json(run.path / runs.results_name(runs.judged_split(experiment)))
     kinds = [targets.of(target) for target in experiment.targets]
     groups, why_no_groups = _groups(run, rows) if results else ({}, "")
-    labels = _json(run.path / "saved_model" / "assets.extra" / "labels.json") or {}
     return {
         "experiment": experiment,
         "path": run.path,
         "date": time.strftime("%Y-%m-%d"),
         "reads": " and ".join(kind.name.replace("_", " ") for kind in kinds),
         "meanings": {kind.name: kind.describe() for kind in kinds},
-        "crop": _crop(experiment.stages[-1].data, labels),
+        "crop": _crop(experiment.stages[-1].data, run.labels),
         "stages": [_stage(stage) for stage in experiment.stages],
         "results": results,
         "metrics": _metrics(results["targets"]) if results else [],

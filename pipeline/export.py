@@ -100,10 +100,8 @@ def _beside(folder: Path, format: str) -> Path:
 
 def _saved_model(run: Run, experiment: Experiment) -> Path:
     """A SavedModel is the run's network, not a conversion of it: it may be written where the data are not."""
-    folder = run.path / "saved_model"
-    labels, canvases = _beside(folder, "saved_model") / "labels.json", None
-    before = json.loads(labels.read_text(encoding="utf-8")) if labels.is_file() else {}
-    margin = before.get("margin", experiment.stages[-1].data.margin)
+    folder, canvases = run.path / "saved_model", None
+    margin = run.labels.get("margin", experiment.stages[-1].data.margin)
     try:
         table = datasets.load(experiment.stages[-1].data)
         margin = margins.about_faces(experiment, table)

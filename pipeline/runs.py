@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import parsing
 from pipeline.config import Data, Experiment, RandomSplit
@@ -51,6 +51,12 @@ class Run:
     def saved_model(self) -> Path:
         """The exported model's folder."""
         return self.file("saved_model")
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What labels.json says beside the SavedModel; nothing before there is one."""
+        path = self.path / "saved_model" / "assets.extra" / "labels.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     @property
     def is_finished(self) -> bool:

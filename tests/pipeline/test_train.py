@@ -278,6 +278,14 @@ def test_evaluate_on_another_dataset_writes_beside_the_first(run, faces_csv: Pat
     assert (run.path / "results.json").read_bytes() == before
 
 
+def test_another_datasets_faces_are_cut_as_predict_cuts_them(run, faces_csv: Path, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    labels = copy.saved_model / "assets.extra" / "labels.json"
+    labels.write_text(json.dumps(json.loads(labels.read_text()) | {"margin": 0.05}))
+    root = relabelled(faces_csv, tmp_path, x=30, y=30, w=60, h=60)
+    assert evaluate(copy, "test", "csv", root)["data"]["margin"] == 0.05
+
+
 def test_judging_the_training_pictures_as_another_dataset_is_reported_as_a_leak(run, faces_csv: Path, tmp_path) -> None:
     seen = pd.read_csv(faces_csv)["path"].map(lambda path: str(faces_csv.parent / path))
     table = datasets.load(run.experiment.stages[0].data)
