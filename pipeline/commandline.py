@@ -78,7 +78,7 @@ def add_experiment_options(command: argparse.ArgumentParser) -> None:
             default=[],
             type=_of_stage(kind),
             metavar=f"[STAGE=]{kind.__name__.upper()}",
-            help="of the last stage, or of the one named (train=3)" + " or of a dataset's" * (name == "root"),
+            help="of the last stage, or of the one named (train=3)" + "; of all on its dataset" * (name == "root"),
         )
     texts = {
         "weights": "none, imagenet, a file (.weights.h5, .keras, .safetensors) or a run",
@@ -163,7 +163,7 @@ def _taught(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
 def with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Experiment:
     stages = {stage.name: stage for stage in experiment.stages}
     for field in STAGE_OPTIONS:
-        for name, value in getattr(chosen, field):
+        for name, value in sorted(getattr(chosen, field), key=lambda given: given[0] is not None):  # named ones last
             for stage in _meant(name, field, stages):
                 stages[stage] = _with(stages[stage], field, value)
     model = experiment.model
@@ -173,9 +173,12 @@ def with_short_options(experiment: Experiment, chosen: argparse.Namespace) -> Ex
 
 
 def _meant(name: str | None, field: str, stages: dict[str, Stage]) -> list[str]:
-    """The stages that an option is for: the last, the one that is named, or, of a root, all on the dataset that is."""
+    """The stages that an option is for: the one that is named, else the last; of a root, also all on its dataset."""
     if name is None:
-        return [list(stages)[-1]]
+        last = list(stages.values())[-1]
+        return [
+            one.name for one in stages.values() if one is last or (field == "root" and one.data.name == last.data.name)
+        ]
     known = {stage: [stage] for stage in stages}
     for stage in stages.values() if field == "root" else ():
         if stage.data.name not in stages:

@@ -1,7 +1,7 @@
 """FairFace in two stages: a frozen MobileNetV2 under a new head, then all of it from there.
 
 The first stage runs the network once for each picture; the second starts from a head that already says something.
-Run: make train MODEL=two_stages WEIGHTS=file ARGS="--root head=DIR --root all=DIR"
+Run: make train MODEL=two_stages WEIGHTS=file DATA_ROOT=fairface
 """
 
 from pipeline.config import Augment, Data, Experiment, Head, Model, Optimizer, Schedule, Stage

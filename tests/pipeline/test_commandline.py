@@ -115,6 +115,25 @@ def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
     assert (experiment.stages[0].data.split.test, experiment.seed, experiment.stages[0].batch_size) == (0.4, 3, 8)
 
 
+@pytest.mark.parametrize(
+    ("options", "roots"),
+    [
+        ("two_stages --root {here}", ["{here}", "{here}"]),  # both are on FairFace
+        ("two_stages --root head={here}/a --root {here}", ["{here}/a", "{here}"]),
+        ("cz4042/finetuned --root {here} --root celeba={here}/a", ["{here}/a", "{here}"]),
+    ],
+)
+def test_a_root_is_for_all_stages_on_its_dataset(options: str, roots: list[str], tmp_path: Path) -> None:
+    from pipeline.__main__ import _parser
+    from pipeline.commandline import with_short_options
+    from pipeline.loading import load_experiment
+
+    (tmp_path / "a").mkdir()
+    chosen = _parser().parse_args(["train", *options.format(here=tmp_path).split()])
+    experiment = with_short_options(load_experiment(chosen.experiment), chosen)
+    assert [stage.data.root for stage in experiment.stages] == [root.format(here=tmp_path) for root in roots]
+
+
 def test_targets_that_another_dataset_cannot_teach_are_left_out(tmp_path: Path) -> None:
     experiment = configured(f"train shared_trunk --dataset fairface --root {tmp_path}")
     assert [target.name for target in experiment.targets] == ["gender"]
