@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline import targets
+from pipeline import flatbuffer, targets
 from pipeline.canvas import middle
 from pipeline.config import Experiment
 from pipeline.errors import WorkError
 from pipeline.network import leaves, load_network
-from pipeline.rounding import inner, round_weights
+from pipeline.rounding import round_weights
 from pipeline.runs import Run
 
 FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
@@ -75,10 +75,10 @@ def convert(run: Run, path: Path, format: str, quantize: str | None, samples: np
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of NumPy's and the converters' old names
             model.export(path, format=format, verbose=False, input_signature=signature, **options)
+        if (format, quantize) in _AFTERWARDS:
+            _AFTERWARDS[format, quantize](path)
     except Exception as error:  # converters raise whatever they run into
         raise WorkError(f"{run.experiment.model.name} cannot be written as {format}: {_first_line(error)}") from error
-    if (format, quantize) in _AFTERWARDS:
-        _AFTERWARDS[format, quantize](path)
 
 
 def _litert_options(quantize: str | None, samples: np.ndarray | None) -> dict[str, Any]:
@@ -94,50 +94,9 @@ def _litert_options(quantize: str | None, samples: np.ndarray | None) -> dict[st
         for canvas in samples:
             yield {"images": canvas[None]}
 
-    # What has no int8 form (some steps of the decoding) stays float. `_rounded` does what comes after the calibration.
+    # What has no int8 form (some steps of the decoding) stays float. `_AFTERWARDS` is for what follows.
     whole = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, own]}
     return smaller | {"representative_dataset": calibration, "target_spec": whole, "_experimental_calibrate_only": True}
-
-
-def _rounded(path: Path) -> None:
-    """Bring a LiteRT file that knows the ranges of its numbers to int8, but for the operations at its two ends."""
-    from tensorflow.lite.python import schema_py_generated as schema
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    content = path.read_bytes()
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    graph = model.subgraphs[0]
-
-    def held(tensor: int) -> int:
-        data = model.buffers[graph.tensors[tensor].buffer].data
-        return 0 if data is None else len(data)
-
-    inside = inner([sum(held(tensor) for tensor in step.inputs if tensor >= 0) for step in graph.operators])
-    ends = [*graph.operators[: inside.start], *graph.operators[inside.stop :]]
-    names = [graph.tensors[tensor].name.decode() for step in ends for tensor in step.outputs]
-    path.write_bytes(mlir_quantize(content, denylisted_nodes=names))
-    _shared(path)
-
-
-def _shared(path: Path) -> None:
-    """Write equal vectors of a LiteRT file once. Its zero points, a 0 of eight bytes for each channel of weights and
-    biases, are a tenth of MobileNetV2 in int8."""
-    import flatbuffers
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    places: dict[tuple[str, bytes], int] = {}
-
-    class Builder(flatbuffers.Builder):
-        def CreateNumpyVector(self, x: np.ndarray) -> int:
-            key = x.dtype.str, x.tobytes()
-            if key not in places:
-                places[key] = super().CreateNumpyVector(x)
-            return places[key]
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
-    builder = Builder(path.stat().st_size)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(builder.Output())
 
 
 def _teach_onnx() -> None:
@@ -182,7 +141,7 @@ def _halved(path: Path) -> None:
     onnx.save(model, path)
 
 
-_AFTERWARDS = {("litert", "int8"): _rounded, ("onnx", "float16"): _halved}
+_AFTERWARDS = {("litert", "int8"): flatbuffer.to_int8, ("onnx", "float16"): _halved}
 
 
 def _first_line(error: Exception) -> str:

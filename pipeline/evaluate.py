@@ -35,8 +35,8 @@ def evaluate(
     """Judge a run's model.keras, and write results, predictions and figures into the run; answers the results.
 
     split: `val` or `test` of the run's own last stage; with `dataset` (and its `root`), of that dataset, divided as it
-    is by itself and its faces cut as `predict` cuts them, or as a `config.Data` has it. A target that the dataset does
-    not have is left out. Intervals are 95 %, bootstrapped over subjects.
+    is by itself and cut to its face boxes, where it has them, as `predict` cuts, or as a `config.Data` has it. A target
+    that the dataset does not have is left out. Intervals are 95 %, bootstrapped over subjects.
     audit: also the metrics of the rows that share nothing with a training row, and of those that do, under `audit`.
     views: of each picture, whose answers are averaged (`inputs.viewed`); the files then end in `-views<N>`.
 

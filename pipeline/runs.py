@@ -54,9 +54,15 @@ class Run:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """What labels.json says beside the SavedModel; nothing before there is one."""
-        path = self.path / "saved_model" / "assets.extra" / "labels.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        """What labels.json says, which is the same beside every export; nothing where there is none."""
+        for path in (self.path / "saved_model" / "assets.extra" / "labels.json", *self.path.glob("*/labels.json")):
+            try:
+                return dict(json.loads(path.read_text(encoding="utf-8")))
+            except FileNotFoundError:
+                continue
+            except (ValueError, TypeError):
+                log.warning(f"{path} is damaged and not heeded; export the run anew")
+        return {}
 
     @property
     def is_finished(self) -> bool:

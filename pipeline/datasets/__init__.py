@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,12 @@ def resolve(experiment: Experiment) -> Experiment:
 
 
 def moved(experiment: Experiment, root: str | None) -> Experiment:
-    """The experiment with its last stage's data, wherever they are used, at another place; None: where they were."""
+    """The experiment with its last stage's data, wherever they are used, at another place; None: where they were.
+
+    Raises RequestError for a place that is not there.
+    """
+    if root is not None and not Path(root).exists():
+        raise RequestError(f"--root {root}: there is nothing; expected the place of the run's data")
     last = experiment.stages[-1].data
     there = replace(last, root=last.root if root is None else root)
     stages = (replace(stage, data=there) if stage.data == last else stage for stage in experiment.stages)

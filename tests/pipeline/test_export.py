@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,19 @@ import pytest
 import tensorflow as tf
 
 import models
-from pipeline import card, conversion, datasets, evaluate, export, inputs, parity, rounding, runs, targets
+from pipeline import (
+    card,
+    conversion,
+    datasets,
+    evaluate,
+    export,
+    flatbuffer,
+    inputs,
+    parity,
+    rounding,
+    runs,
+    targets,
+)
 from pipeline.__main__ import main
 from pipeline.canvas import middle
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
@@ -203,12 +216,47 @@ def test_a_number_may_differ_by_what_float32_rounds_off(answer: float, is_kept: 
         parity.check(report | {"limits": {"age": parity.LIMITS["float32"]["number"]}})
 
 
+@pytest.mark.parametrize(("quantize", "count"), [(None, 5), ("int8", 7)])
+def test_int8_is_compared_on_more_pictures(quantize: str | None, count: int, run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(parity, "PICTURES", {None: 5, "int8": 7})
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    report = json.loads((export(copy, "litert", quantize) / "parity.json").read_text())
+    assert report["pictures"] == count
+
+
 def test_a_run_without_its_data_is_refused(run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
     text = (copy.path / "experiment.json").read_text()
     (copy.path / "experiment.json").write_text(text.replace(run.experiment.stages[0].data.root, "gone.csv"))
     with pytest.raises(RequestError, match=r"gone\.csv"):
         export(copy, "onnx")
+
+
+def test_a_place_of_data_that_is_not_there_is_refused(run, tmp_path: Path, capsys) -> None:
+    for command in ("evaluate", "export"):
+        assert main([command, str(run.path), "--root", str(tmp_path / "mistyped")]) == 2
+        assert "mistyped: there is nothing" in capsys.readouterr().err
+
+
+def test_damaged_labels_are_written_anew(run, tmp_path: Path, caplog) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    labels = copy.saved_model / "assets.extra" / "labels.json"
+    whole = labels.read_text()
+    for damaged in (whole[:40], "[1]"):
+        labels.write_text(damaged)
+        export(copy)
+        assert "labels.json is damaged" in caplog.text
+        assert labels.read_text() == whole
+        caplog.clear()
+
+
+def test_a_converted_files_card_tells_its_labels_margin_where_there_is_no_saved_model(run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    shutil.rmtree(copy.saved_model)
+    folder = export(copy, "onnx")
+    margin = json.loads((folder / "labels.json").read_text())["margin"]
+    assert f"a margin of {margin:g} of its side" in (folder / "MODEL_CARD.md").read_text()
+    assert margin != copy.experiment.stages[-1].data.margin
 
 
 def test_an_export_finds_its_data_where_they_lie_now(run, tmp_path: Path) -> None:
@@ -274,20 +322,55 @@ def test_int8_is_for_all_but_the_ends(sizes: list[int], inside: slice) -> None:
     assert inner(sizes) == inside
 
 
-def test_an_int8_file_keeps_the_ends_of_its_network_as_they_are(tmp_path: Path, monkeypatch) -> None:
+def int8_file(wanted: tuple, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Any, list[np.ndarray]]:
+    """A run of a small network, its int8 file as an interpreter, and the kernels in that."""
     from ai_edge_litert.interpreter import Interpreter
 
-    monkeypatch.setattr(rounding, "_ENDS", 0.02)  # which the first convolution of this small network fits into
-    wanted = (Regression("age"), Binary("gender"))
-    run = lively(Model("shared_trunk", weights="none", image_size=32), wanted, tmp_path)
-    conversion.convert(run, tmp_path / "model.tflite", "litert", "int8", pictures(32))
-    file = Interpreter(str(tmp_path / "model.tflite"))
+    for module in (rounding, flatbuffer):
+        monkeypatch.setattr(module, "ENDS", 0.02)  # which the first convolution of this network fits into
+    run = lively(Model("shared_trunk", weights="none", image_size=32), wanted, folder)
+    conversion.convert(run, folder / "model.tflite", "litert", "int8", pictures(32))
+    file = Interpreter(str(folder / "model.tflite"))
     steps = [step for step in file._get_ops_details() if step["op_name"] in ("CONV_2D", "FULLY_CONNECTED")]
-    kernels = [file.get_tensor(step["inputs"][1]) for step in steps]
+    return run, file, [file.get_tensor(step["inputs"][1]) for step in steps]
+
+
+def test_an_int8_file_keeps_the_ends_of_its_network_as_they_are(tmp_path: Path, monkeypatch) -> None:
+    run, _, kernels = int8_file((Regression("age"), Binary("gender")), tmp_path, monkeypatch)
     assert [kernel.dtype.name for kernel in kernels] == ["float32", "int8", "int8", "float32", "float32"]
     first = np.moveaxis(load_network(run).get_layer("shared_trunk").get_layer("conv1").kernel.numpy(), -1, 0)
     batch_norm = (kernels[0] / first).mean(axis=(1, 2, 3), keepdims=True)  # which is folded into the file's kernel
     assert kernels[0] == pytest.approx(first * batch_norm, rel=1e-3)
+
+
+def test_an_int8_file_of_two_views_keeps_the_ends_of_both(tmp_path: Path, monkeypatch) -> None:
+    wanted = (Regression("age"), Binary("gender", view="grey"))
+    _, _, kernels = int8_file(wanted, tmp_path, monkeypatch)
+    names = {3: "first", 1: "head"}  # a kernel's inputs or outputs tell where it stands
+    stands = [names.get(kernel.shape[-1] if kernel.ndim == 4 else kernel.shape[0], "inner") for kernel in kernels]
+    assert sorted(zip(stands, (kernel.dtype.name for kernel in kernels), strict=True)) == [
+        *[("first", "float32")] * 2,
+        *[("head", "float32")] * 2,
+        *[("inner", "int8")] * 4,
+    ]
+
+
+def test_what_an_int8_file_answers_is_not_rounded(tmp_path: Path, monkeypatch) -> None:
+    """A probability of eight bits would be a whole number of 256ths."""
+    _, file, _ = int8_file((Regression("age"), Binary("gender")), tmp_path, monkeypatch)
+    steps = 256 * file.get_signature_runner()(images=pictures(32))["gender"]
+    assert np.abs(steps - np.round(steps)).max() > 0.01
+
+
+def test_an_int8_file_holds_equal_vectors_once(exported: Run) -> None:
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    content = (exported.path / "litert-int8" / "model.tflite").read_bytes()
+    graph = schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
+    tensors = [graph.Tensors(i).Quantization() for i in range(graph.TensorsLength())]
+    zeros = [one.ZeroPointAsNumpy() for one in tensors if one is not None and one.ZeroPointLength() > 8]
+    places = {zero.__array_interface__["data"][0] for zero in zeros}
+    assert len(places) == len({zero.tobytes() for zero in zeros}) < len(zeros)
 
 
 # -- the model card ---------------------------------------------------------------------------------------------------
