@@ -36,23 +36,21 @@ def _read(content: bytes) -> Any:
 def _ends(model: Any) -> list[int]:
     """The operations at the ends of each way from the picture to an answer: networks have several of both."""
     graph = model.subgraphs[0]
-    weights = [
-        {
-            b
-            for tensor in step.inputs
-            if tensor >= 0 and model.buffers[b := graph.tensors[tensor].buffer].data is not None
-        }
-        for step in graph.operators
-    ]
+
+    def held(step: Any) -> set[int]:
+        buffers = {graph.tensors[tensor].buffer for tensor in step.inputs if tensor >= 0}
+        return {buffer for buffer in buffers if model.buffers[buffer].data is not None}
+
+    def size(buffers: set[int]) -> int:
+        return sum(len(model.buffers[buffer].data) for buffer in buffers)
+
+    weights = [held(step) for step in graph.operators]
     makers = {tensor: i for i, step in enumerate(graph.operators) for tensor in step.outputs}
     before = [[makers[tensor] for tensor in step.inputs if tensor in makers] for step in graph.operators]
     after: list[list[int]] = [[] for _ in before]
     for i, sources in enumerate(before):
         for source in sources:
             after[source].append(i)
-
-    def size(held: set[int]) -> int:
-        return sum(len(model.buffers[buffer].data) for buffer in held)
 
     order = range(len(weights))
     upstream, downstream = _gathered(order, before, weights), _gathered(reversed(order), after, weights)
