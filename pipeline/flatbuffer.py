@@ -11,12 +11,12 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert import mlir_quantize
 
-from pipeline.rounding import ENDS
+from pipeline import rounding
 
 
 def to_int8(path: Path) -> None:
     """Bring a LiteRT file that knows the ranges of its numbers to int8: all but its ends, the operations that with all
-    before them, or all after them, hold at most ENDS of the weights (`rounding` says why)."""
+    before them, or all after them, hold at most `rounding.ENDS` of the weights."""
     model = _read(path.read_bytes())
     graph = model.subgraphs[0]
     ends = _ends(model)
@@ -54,7 +54,7 @@ def _ends(model: Any) -> list[int]:
 
     order = range(len(weights))
     upstream, downstream = _gathered(order, before, weights), _gathered(reversed(order), after, weights)
-    most = ENDS * size(set().union(*weights))
+    most = rounding.ENDS * size(set().union(*weights))
     return [i for i in order if min(size(upstream[i]), size(downstream[i])) <= most]
 
 

@@ -55,11 +55,9 @@ class Run:
     @property
     def labels(self) -> dict[str, Any]:
         """What labels.json says, which is the same beside every export; nothing where there is none."""
-        for path in (self.path / "saved_model" / "assets.extra" / "labels.json", *self.path.glob("*/labels.json")):
+        for path in (*self.path.glob("saved_model/assets.extra/labels.json"), *self.path.glob("*/labels.json")):
             try:
                 return dict(json.loads(path.read_text(encoding="utf-8")))
-            except FileNotFoundError:
-                continue
             except (ValueError, TypeError):
                 log.warning(f"{path} is damaged and not heeded; export the run anew")
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -14,9 +14,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 
+from pipeline import manifests
 from pipeline.config import (
     Augment,
     Binary,
@@ -106,6 +108,12 @@ def run(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory):
     evaluate(finished)
     export(finished)
     return finished
+
+
+def manifest_of(paths: Iterable[Path], **columns: object) -> pd.DataFrame:
+    """The manifest of a test's own pictures."""
+    rows = pd.DataFrame({"path": list(map(str, paths))}).assign(**columns)
+    return manifests.there(manifests.listed(rows, "test"), "test")
 
 
 def with_stage(experiment: Experiment, **changes: object) -> Experiment:

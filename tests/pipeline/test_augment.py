@@ -9,20 +9,19 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline import augment, inputs, machine, manifests, parsing, train
+from pipeline import augment, inputs, machine, parsing, train
 from pipeline.config import Augment, Cache, Experiment
 from pipeline.errors import RequestError
 from pipeline.network import load_network
 from pipeline.objective import Trainer
 from pipeline.runs import Run
-from tests.conftest import smooth_picture, with_stage, write_picture
+from tests.conftest import manifest_of, smooth_picture, with_stage, write_picture
 
 SIZE = 64
 GEOMETRY = {"flip": 1.0, "rotation": 20.0, "shear": 8.0, "zoom": 0.15, "shift": 0.06, "crop": 0.8}
@@ -195,8 +194,7 @@ def test_the_training_step_changes_pictures_whatever_its_precision(precision: st
 
 
 def test_a_stream_for_the_device_has_the_same_rows_and_pictures(tmp_path: Path) -> None:
-    paths = [str(write_picture(tmp_path / f"{i}.jpg", seed=i)) for i in range(10)]
-    rows = manifests.there(manifests.listed(pd.DataFrame({"path": paths}), "test"), "test")
+    rows = manifest_of(write_picture(tmp_path / f"{i}.jpg", seed=i) for i in range(10))
     canvases = inputs.make_canvases(rows, 32, 0.4, Cache(), "test")
     labels, known = {"row": np.arange(10.0)[:, None]}, {"row": np.ones(10)}
     how = Augment(rotation=30, shift=0.2, brightness=0.3, fill=7)

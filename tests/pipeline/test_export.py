@@ -18,19 +18,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from pipeline import (
-    card,
-    conversion,
-    datasets,
-    evaluate,
-    export,
-    flatbuffer,
-    inputs,
-    parity,
-    rounding,
-    runs,
-    targets,
-)
+from pipeline import card, conversion, datasets, evaluate, export, inputs, parity, rounding, runs, targets
 from pipeline.__main__ import main
 from pipeline.canvas import middle
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
@@ -326,8 +314,7 @@ def int8_file(wanted: tuple, folder: Path, monkeypatch: pytest.MonkeyPatch) -> t
     """A run of a small network, its int8 file as an interpreter, and the kernels in that."""
     from ai_edge_litert.interpreter import Interpreter
 
-    for module in (rounding, flatbuffer):
-        monkeypatch.setattr(module, "ENDS", 0.02)  # which the first convolution of this network fits into
+    monkeypatch.setattr(rounding, "ENDS", 0.02)  # which the first convolution of this network fits into
     run = lively(Model("shared_trunk", weights="none", image_size=32), wanted, folder)
     conversion.convert(run, folder / "model.tflite", "litert", "int8", pictures(32))
     file = Interpreter(str(folder / "model.tflite"))

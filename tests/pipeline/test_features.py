@@ -10,15 +10,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
-from pipeline import features, inputs, manifests, train
+from pipeline import features, inputs, train
 from pipeline.config import Augment, Binary, Cache, Convolution, Experiment, Head, Model, Regression
 from pipeline.errors import RequestError
 from pipeline.network import build_network, load_network
 from pipeline.runs import Run
-from tests.conftest import with_stage
+from tests.conftest import manifest_of, with_stage
 
 NO_ROOM = Cache(memory=0.0, disk=0.0)
 LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
@@ -122,8 +121,7 @@ def a_trunk() -> keras.Model:
 
 
 def canvases_of(paths: list[Path]) -> inputs.Canvases:
-    rows = manifests.there(manifests.listed(pd.DataFrame({"path": list(map(str, paths))}), "test"), "test")
-    return inputs.make_canvases(rows, 16, 0.4, Cache(), "test")
+    return inputs.make_canvases(manifest_of(paths), 16, 0.4, Cache(), "test")
 
 
 def test_a_picture_that_comes_again_does_not_go_through_the_trunk_again(

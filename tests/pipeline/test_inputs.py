@@ -8,18 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import inputs, manifests
+from pipeline import inputs
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
-from tests.conftest import write_picture
+from tests.conftest import manifest_of, write_picture
 
 STILL = Augment()
 EVERYWHERE = {"memory": Cache(), "disk": Cache(memory=0.0), "nowhere": Cache(memory=0.0, disk=0.0)}
 
 
 def rows_of(folder: Path, count: int) -> pd.DataFrame:
-    paths = [str(write_picture(folder / f"{i}.jpg", seed=i)) for i in range(count)]
-    return manifests.there(manifests.listed(pd.DataFrame({"path": paths}), "test"), "test")
+    return manifest_of(write_picture(folder / f"{i}.jpg", seed=i) for i in range(count))
 
 
 @pytest.mark.parametrize("kept", EVERYWHERE)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import manifests, margins
+from pipeline import margins
 from pipeline.config import Data, Experiment
 from pipeline.faces import Detector
-from tests.conftest import with_stage, write_picture
+from tests.conftest import manifest_of, with_stage, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,7 @@ def hopper() -> np.ndarray:
 
 
 def rows_of(paths: list[Path], **columns: float) -> pd.DataFrame:
-    rows = pd.DataFrame({"path": list(map(str, paths)), "split": "train"}).assign(**columns)
-    return manifests.there(manifests.listed(rows, "test"), "test")
+    return manifest_of(paths, split="train", **columns)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.1, 0.3])
