@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from pipeline import rounding
 
 
 def to_int8(path: Path) -> None:
-    """Bring a LiteRT file that knows the ranges of its numbers to int8: all but its ends, the operations that with all
-    before them, or all after them, hold at most `rounding.ENDS` of the weights."""
+    """Bring a LiteRT file that knows the ranges of its numbers to int8: all but the operations at its
+    `rounding.ends`."""
     model = _read(path.read_bytes())
     graph = model.subgraphs[0]
     ends = _ends(model)
@@ -34,38 +33,16 @@ def _read(content: bytes) -> Any:
 
 
 def _ends(model: Any) -> list[int]:
-    """The operations at the ends of each way from the picture to an answer: networks have several of both."""
     graph = model.subgraphs[0]
-
-    def held(step: Any) -> set[int]:
-        buffers = {graph.tensors[tensor].buffer for tensor in step.inputs if tensor >= 0}
-        return {buffer for buffer in buffers if model.buffers[buffer].data is not None}
-
-    def size(buffers: set[int]) -> int:
-        return sum(len(model.buffers[buffer].data) for buffer in buffers)
-
-    weights = [held(step) for step in graph.operators]
     makers = {tensor: i for i, step in enumerate(graph.operators) for tensor in step.outputs}
     before = [[makers[tensor] for tensor in step.inputs if tensor in makers] for step in graph.operators]
-    after: list[list[int]] = [[] for _ in before]
-    for i, sources in enumerate(before):
-        for source in sources:
-            after[source].append(i)
 
-    order = range(len(weights))
-    upstream, downstream = _gathered(order, before, weights), _gathered(reversed(order), after, weights)
-    most = rounding.ENDS * size(set().union(*weights))
-    return [i for i in order if min(size(upstream[i]), size(downstream[i])) <= most]
+    def held(step: Any) -> dict[int, int]:
+        buffers = {graph.tensors[tensor].buffer for tensor in step.inputs if tensor >= 0}
+        contents = {buffer: model.buffers[buffer].data for buffer in buffers}
+        return {buffer: len(content) for buffer, content in contents.items() if content is not None}
 
-
-def _gathered(
-    order: Iterable[int], neighbours: Sequence[Sequence[int]], held: Sequence[set[int]]
-) -> dict[int, set[int]]:
-    """What each holds together with all that lie before it in this order, by way of its neighbours."""
-    found: dict[int, set[int]] = {}
-    for i in order:
-        found[i] = held[i].union(*(found[neighbour] for neighbour in neighbours[i]))
-    return found
+    return rounding.ends(before, [held(step) for step in graph.operators])
 
 
 class _Builder(flatbuffers.Builder):

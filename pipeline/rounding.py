@@ -13,7 +13,7 @@ says another age group for 2.1 % of 1,157 faces in place of 5.4 %, and another g
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -27,13 +27,17 @@ _Statistics = list[tuple[np.ndarray, np.ndarray]]  # mean and variance of each c
 
 
 def round_weights(network: keras.Model, canvases: np.ndarray) -> None:
-    """Round the `inner` kernels to what int8 with a scale for each output channel holds, and move the batch norms'
-    means and variances by as much as that moves them on these canvases, uint8 [M, S, S, 3]. Changes the network; the
-    converter's own rounding then finds nothing left to do."""
+    """Round the kernels to what int8 with a scale for each output channel holds, all but those at the `ends`, and move
+    the batch norms' means and variances by as much as that moves them on these canvases, uint8 [M, S, S, 3].
+
+    Changes the network; the converter's own rounding then finds nothing left to do.
+    """
     norms = [layer for layer in leaves(network) if isinstance(layer, layers.BatchNormalization)]
     weighty = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
-    rounded = [layer for layer in leaves(network) if isinstance(layer, weighty)]
-    rounded = rounded[inner([math.prod(layer.kernel.shape) for layer in rounded])]
+    chain = [layer for layer in leaves(network) if isinstance(layer, weighty)]
+    sizes = [{i: math.prod(layer.kernel.shape)} for i, layer in enumerate(chain)]
+    kept_whole = ends([[i - 1] if i else [] for i in range(len(chain))], sizes)
+    rounded = [layer for i, layer in enumerate(chain) if i not in kept_whole]
     before = _statistics(network, norms, canvases)
     for layer in rounded:
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
@@ -44,13 +48,34 @@ def round_weights(network: keras.Model, canvases: np.ndarray) -> None:
         norm.moving_variance.assign(norm.moving_variance * (widened + norm.epsilon) / (variance + norm.epsilon))
 
 
-def inner(sizes: Sequence[int]) -> slice:
-    """What int8 is for: all but the first and the last, which hold at most ENDS of the weights at each end.
-    sizes: how many weights each layer holds, from the picture to the answers."""
-    first, last = (
-        int(np.searchsorted(np.cumsum(end), ENDS * sum(sizes), side="right")) for end in (sizes, sizes[::-1])
-    )
-    return slice(first, len(sizes) - last)
+def ends(before: Sequence[Sequence[int]], weights: Sequence[Mapping[int, int]]) -> list[int]:
+    """What int8 is not for: the steps that with all before them, or all after them, hold at most ENDS of the weights.
+
+    before: for each step of a network, in their order, the steps that it goes by; a network may have several first and
+    several last ones. weights: {which: how many} that each step holds; those of one name are the same, and count once.
+    """
+    after: list[list[int]] = [[] for _ in before]
+    for i, sources in enumerate(before):
+        for source in sources:
+            after[source].append(i)
+    steps = range(len(before))
+    most = ENDS * sum(_merged(weights).values())
+    upstream, downstream = _gathered(steps, before, weights), _gathered(reversed(steps), after, weights)
+    return [i for i in steps if min(sum(upstream[i].values()), sum(downstream[i].values())) <= most]
+
+
+def _gathered(
+    order: Iterable[int], neighbours: Sequence[Sequence[int]], weights: Sequence[Mapping[int, int]]
+) -> dict[int, dict[int, int]]:
+    """What each step holds together with all that lie before it in this order, by way of its neighbours."""
+    found: dict[int, dict[int, int]] = {}
+    for i in order:
+        found[i] = _merged([weights[i], *(found[neighbour] for neighbour in neighbours[i])])
+    return found
+
+
+def _merged(weights: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    return {name: size for held in weights for name, size in held.items()}
 
 
 def as_int8(kernel: np.ndarray, kept: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from pipeline.canvas import middle
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
 from pipeline.errors import RequestError, WorkError
 from pipeline.network import build_network, load_network
-from pipeline.rounding import as_int8, inner, round_weights
+from pipeline.rounding import as_int8, ends, round_weights
 from pipeline.runs import Run
 
 FOLDERS = {"litert": "litert", "litert-int8": "litert-int8", "onnx": "onnx", "onnx-float16": "onnx-float16"}
@@ -299,15 +299,23 @@ def test_batch_norms_make_up_for_rounding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "inside"),
+    ("sizes", "outside"),
     [
-        ([5, 5, 0, 980, 0, 10], slice(3, 4)),  # a hundredth at each end, and what holds nothing beside it
-        ([11, 5, 973, 11], slice(0, 4)),  # an end that holds more is rounded as well
-        ([500, 500], slice(0, 2)),
+        ([5, 5, 0, 980, 0, 10], [0, 1, 2, 4, 5]),  # a hundredth at each end, and what holds nothing beside it
+        ([11, 5, 973, 11], []),  # an end that holds more is rounded as well
+        ([500, 500], []),
     ],
 )
-def test_int8_is_for_all_but_the_ends(sizes: list[int], inside: slice) -> None:
-    assert inner(sizes) == inside
+def test_int8_is_for_all_but_the_ends(sizes: list[int], outside: list[int]) -> None:
+    chain = [[i - 1] if i else [] for i in range(len(sizes))]
+    assert ends(chain, [{i: size} for i, size in enumerate(sizes)]) == outside
+
+
+def test_every_way_through_a_network_has_its_ends() -> None:
+    """Two beginnings with weights of their own, a trunk that both go by, two heads of which one is large."""
+    before = [[], [], [0], [1], [2, 3], [2, 3]]
+    weights = [{0: 6}, {1: 6}, {2: 950}, {2: 950}, {4: 8}, {5: 30}]
+    assert ends(before, weights) == [0, 1, 4]
 
 
 def int8_file(wanted: tuple, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Any, list[np.ndarray]]:
