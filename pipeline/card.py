@@ -76,7 +76,7 @@ def _facts(run: Run, rows: pd.DataFrame | None) -> dict[str, Any]:
         "why_no_groups": why_no_groups,
         "measured": [f"{kind.name} ({kind.metric})" for kind in kinds],
         "fewest": FEWEST,
-        "environment": _json(run.path / "environment.json") or {},
+        "environment": run.environment,
     }
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline import card, datasets, inputs, manifests, metrics, plots, runs, splits, targets
 from pipeline.answers import columns
-from pipeline.config import MEAN, Data, Experiment, Target
+from pipeline.config import MEAN, Data, Experiment, Stage, Target
 from pipeline.errors import EmptySplitError, RequestError
 from pipeline.machine import set_up
 from pipeline.network import load_network
@@ -59,6 +59,8 @@ def evaluate(
         experiment = datasets.moved(experiment, root)
         data = experiment.stages[-1].data
     table = datasets.load(data)
+    if dataset is None:
+        _compare_with_trained_on(run, experiment.stages[-1], table)
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
         raise EmptySplitError(f"the {split} split of {data.name} is empty: nothing to evaluate")
@@ -101,6 +103,15 @@ def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str,
         table[target.name] = rows[target.name]
         table = table.join(columns(target.name, targets.of(target).describe(), answers[target.name]))
     return table
+
+
+def _compare_with_trained_on(run: Run, stage: Stage, table: pd.DataFrame) -> None:
+    noted = run.environment.get("stages", {}).get(stage.name, {}).get("manifest")
+    if noted not in (None, manifests.fingerprint(table)):
+        log.warning(
+            f"{stage.data.name} has changed since the run was trained on it (other pictures, labels or splits): rows "
+            "that are judged may have trained it"
+        )
 
 
 def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed: bool) -> pd.DataFrame | None:

@@ -301,6 +301,7 @@ def groups(rows: pd.DataFrame) -> pd.Series:
 
 
 def fingerprint(rows: pd.DataFrame) -> str:
-    """A hash of what the rows say (not of where they lie): the same for the same data on any machine."""
-    said = rows.assign(path=[Path(path).name for path in rows["path"]])
+    """A hash of what the rows say (not of where they lie): the same for the same data on any machine. A column that is
+    unknown everywhere says nothing."""
+    said = rows.dropna(axis="columns", how="all").assign(path=[Path(path).name for path in rows["path"]])
     return hashlib.sha256(said.to_csv(index=False).encode()).hexdigest()

@@ -55,17 +55,18 @@ class Run:
     @property
     def labels(self) -> dict[str, Any]:
         """What labels.json says, which is the same beside every export; nothing where there is none."""
-        for path in (*self.path.glob("saved_model/assets.extra/labels.json"), *self.path.glob("*/labels.json")):
-            try:
-                return dict(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError):
-                log.warning(f"{path} is damaged and not heeded; export the run anew")
-        return {}
+        found = (*self.path.glob("saved_model/assets.extra/labels.json"), *self.path.glob("*/labels.json"))
+        return next(filter(None, map(_told, found)), {})
 
     @property
     def is_finished(self) -> bool:
         """Whether training went to its end: environment.json is what it writes last."""
         return (self.path / "environment.json").exists()
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What environment.json says; nothing of a run that is not finished."""
+        return _told(self.path / "environment.json") if self.is_finished else {}
 
     @property
     def history(self) -> pd.DataFrame:
@@ -80,6 +81,15 @@ class Run:
         if not path.exists():
             raise RequestError(f"run {self.path} has no {name}: it did not get that far, or its files were removed")
         return path
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What a JSON file says; nothing where it is damaged."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        log.warning(f"{path} is damaged and not heeded: what wrote it can write it anew")
+        return {}
 
 
 def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ def _train(
     run, network = resume, None
     if resume:
         _check_done_stages(experiment, resume, progress)
+        _check_same_rows(resume, progress, tables)
     if resume and devices.leads:
         runs.reopen(resume, experiment)
         tracker.begin(resume)
@@ -122,6 +123,16 @@ def _check_done_stages(experiment: Experiment, resume: Run, progress: Progress) 
         if now.epochs != before.epochs:
             at_work = experiment.stages[progress.stage].name
             raise RequestError(f"stage {now.name} is done; more epochs can be given to {at_work}, which followed it")
+
+
+def _check_same_rows(resume: Run, progress: Progress, tables: Mapping[str, pd.DataFrame]) -> None:
+    """A run goes on with the rows that it began with: of others, some that are to judge it may have trained it."""
+    for stage, notes in progress.notes.items():
+        if notes["manifest"] != manifests.fingerprint(tables[stage]):
+            raise RequestError(
+                f"{resume.path} cannot go on: the data of stage {stage} have changed since it began (other pictures, "
+                "labels or splits); put them back, or train anew"
+            )
 
 
 def _begun(experiment: Experiment, runs_folder: str | Path, tracker: Tracker, devices: Devices) -> Run:

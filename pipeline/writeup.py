@@ -107,11 +107,10 @@ def value(run: Run, source: str, other: Data | None = None) -> float | None:
     return None
 
 
-def _seconds(run: Run, last: bool) -> float:
+def _seconds(run: Run, last: bool) -> float | None:
     """What training took, of all stages or of the last one; with what a frozen trunk took beforehand."""
-    notes = json.loads(run.file("environment.json").read_text(encoding="utf-8"))["stages"]
-    chosen = [notes[run.experiment.stages[-1].name]] if last else notes.values()
-    return sum(note["seconds"] + note.get("trunk_seconds", 0.0) for note in chosen)
+    took = [note["seconds"] + note.get("trunk_seconds", 0.0) for note in run.environment.get("stages", {}).values()]
+    return sum(took[-1:] if last else took) if took else None
 
 
 def _of_results(run: Run, name: str, path: str) -> float | None:

@@ -107,8 +107,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial. status: done or failed; value: of the objective, at the epoch that the run keeps; row: that
-    epoch's row of history.csv; epochs: how many it has had; ended: seconds that the search had taken by then."""
+    """What came of a trial.
+
+    status: done or failed; value: of the objective, at the epoch that the run keeps; row: that epoch's row of
+    history.csv; epochs: how many it has had; ended: seconds that the search had taken by then; rows: a hash of each
+    stage's rows, by its name (`manifests.fingerprint`).
+    """
 
     status: str
     reason: str = ""
@@ -118,6 +122,7 @@ class Outcome:
     seconds: float = 0.0
     ended: float = 0.0
     run: str = ""
+    rows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

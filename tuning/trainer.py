@@ -100,7 +100,8 @@ def _train(job: dict[str, Any], say: Say) -> dict[str, Any]:
     follower = tracker(job["track"], job["group"])
     run = train(experiment, job["runs"], resumed, _Teller(say, follower))
     follower.end(run)
-    return {"run": str(run.path), "history": run.history.to_dict("records")}
+    rows = {stage: notes["manifest"] for stage, notes in run.environment["stages"].items()}
+    return {"run": str(run.path), "history": run.history.to_dict("records"), "rows": rows}
 
 
 def _judge(job: dict[str, Any], say: Say) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from pipeline import metrics, runs
-from pipeline.config import Experiment
+from pipeline.config import Data, Experiment
 from pipeline.errors import RequestError
 from tuning.record import Folder, Outcome, Plan
 from tuning.space import Space, change, load_space, sampled
@@ -55,6 +55,7 @@ def _done(
         outcome = _trained(folder, plan, space, trial_id, trainer, told)
     except (FailedError, RequestError) as error:
         outcome = Outcome("failed", str(error))
+    _check_same_rows(folder, plan, space, trial_id, outcome)
     now = time.time()
     outcome = replace(outcome, seconds=round(now - began, 2), ended=round(folder.spent(now), 2))
     folder.add(trial_id, outcome)
@@ -75,7 +76,24 @@ def _trained(
     if not isinstance(value, float) or not math.isfinite(value):
         raise FailedError(f"{plan.objective} is {value}, which is no number to compare")
     path = str(Path(done["run"]).relative_to(folder.path))
-    return Outcome("done", value=value, row=row, epochs=len(done["history"]), run=path)
+    return Outcome("done", value=value, row=row, epochs=len(done["history"]), run=path, rows=done["rows"])
+
+
+def _check_same_rows(folder: Folder, plan: Plan, space: Space, trial_id: str, outcome: Outcome) -> None:
+    """Raises RequestError where a trial saw other rows than an earlier one on the same data, and removes its run: their
+    values cannot be compared."""
+
+    def data(trial: str) -> list[Data]:
+        return [stage.data for stage in experiment_of(plan, space, folder.values(trial), trial).stages]
+
+    done = {other: one for other, one in folder.outcomes().items() if one.status == outcome.status == "done"}
+    first = next((other for other in done if data(other) == data(trial_id)), None)
+    if first is not None and done[first].rows != outcome.rows:
+        shutil.rmtree(folder.path / outcome.run)
+        raise RequestError(
+            f"{folder.path} cannot go on: the data have changed since trial {first} (other pictures, labels or "
+            "splits); put them back, or remove that folder to search anew"
+        )
 
 
 def experiment_of(plan: Plan, space: Space, values: Mapping[str, Any], name: str) -> Experiment:

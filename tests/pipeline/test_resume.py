@@ -19,7 +19,7 @@ from pipeline.__main__ import main
 from pipeline.config import Experiment
 from pipeline.errors import RequestError
 from pipeline.runs import Run, open_run
-from tests.conftest import with_stage
+from tests.conftest import relabelled, with_stage
 
 EPOCHS = 4
 
@@ -198,6 +198,19 @@ def test_a_stage_that_another_followed_is_done(uninterrupted: Run, capsys: pytes
     assert main(["train", "--resume", str(uninterrupted.path), "--epochs", "pretrain=9"]) == 2
     assert "stage pretrain is done" in capsys.readouterr().err
     assert (uninterrupted.path / "experiment.json").read_bytes() == before
+
+
+def test_data_that_changed_since_are_not_trained_on(tiny: Experiment, faces_csv: Path, tmp_path: Path, caplog) -> None:
+    data = replace(tiny.stages[0].data, root=relabelled(faces_csv, tmp_path))
+    run = train(with_stage(tiny, data=data, epochs=1), tmp_path / "runs")
+    evaluate(run)
+    assert "has changed" not in caplog.text
+    relabelled(faces_csv, tmp_path, gender="female")
+    with pytest.raises(RequestError, match="the data of stage train have changed"):
+        train(with_stage(run.experiment, epochs=2), resume=run)
+    assert run.is_finished
+    evaluate(run)
+    assert "csv has changed since the run was trained on it" in caplog.text
 
 
 @pytest.mark.slow

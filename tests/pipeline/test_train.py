@@ -20,7 +20,7 @@ from pipeline.canvas import fit
 from pipeline.config import Experiment, OfficialSplit, Optimizer
 from pipeline.errors import RequestError, WorkError
 from pipeline.runs import Run
-from tests.conftest import with_stage
+from tests.conftest import relabelled, with_stage
 
 CONTRACT = (
     "experiment.json",
@@ -226,14 +226,6 @@ def test_test_pictures_are_not_read_in_training(tiny: Experiment, faces: Path, t
         Path(path).write_bytes(b"gone bad")
     finished = train(with_stage(tiny, data=data, epochs=1), tmp_path / "runs")
     assert pd.read_csv(finished.path / "rejected.csv").empty
-
-
-def relabelled(faces_csv: Path, folder: Path, **columns: object) -> str:
-    """A copy of the drawn faces' CSV with other columns; the pictures stay where they are."""
-    table = pd.read_csv(faces_csv)
-    table = table.assign(path=[str(faces_csv.parent / path) for path in table["path"]], **columns)
-    table.to_csv(folder / "relabelled.csv", index=False)
-    return str(folder / "relabelled.csv")
 
 
 def test_a_target_without_labels_is_refused(tiny: Experiment, faces_csv: Path, tmp_path: Path) -> None:

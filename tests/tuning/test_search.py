@@ -242,6 +242,17 @@ def test_a_finished_search_is_begun_anew_and_one_that_is_named_has_more_trials(s
     assert said_of(more)[:4] == before
 
 
+def test_trials_on_data_that_changed_are_not_compared(space, searched, tmp_path, monkeypatch, capsys) -> None:
+    path = space("random", range(1, 40))
+    whole = searched(path, "--trials", "4", runs="whole")
+    folder = searched(path, "--trials", "2")
+    monkeypatch.setenv("ROWS", "others")
+    assert main([str(path), "--runs", str(tmp_path / "runs"), "--trials", "4", "--resume", str(folder.path)]) == 2
+    assert "the data have changed since trial 0000" in capsys.readouterr().err
+    monkeypatch.delenv("ROWS")
+    assert said_of(searched(path, "--trials", "4", "--resume", str(folder.path))) == said_of(whole)
+
+
 def test_trials_that_fail_or_are_killed_are_counted_with_their_reasons(space, searched, capsys) -> None:
     folder = searched(space(rates=[0.01, 0.5, 0.25]))
     table = folder.table()

@@ -49,7 +49,8 @@ def train(job: dict, say) -> None:
             time.sleep(60)
     with Path(os.environ["TRAINED"]).open("a") as log:
         log.write(f"{experiment.name}\n")
-    return say(event="done", run=str(run.path), history=history, seconds=0.01)
+    rows = {stage.name: os.environ.get("ROWS", "")}
+    return say(event="done", run=str(run.path), history=history, rows=rows, seconds=0.01)
 
 
 def judge(job: dict, say) -> None:
