@@ -6,8 +6,11 @@ Order of pictures, augmentation and dropout come from (seed, epoch), so no rando
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,7 +29,8 @@ class Progress:
 
     stage: number of the stage at work; epoch: how many of its epochs are done; best: the row of its best epoch so far;
     waited: epochs since then. history: all rows of all stages. notes: seconds and sizes of each stage, by name.
-    weights and optimizer: as they were after the last epoch; kept: the network's weights in the best epoch.
+    weights and optimizer: as they were after the last epoch; kept: the network's weights in the best epoch; frozen:
+    which of the weights, by number, the stage does not move.
     """
 
     stage: int = 0
@@ -38,22 +42,30 @@ class Progress:
     weights: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)
+    frozen: list[int] = field(default_factory=list)
 
     def begin(self, stage: int) -> None:
         """Turn to a stage; nothing of it is done yet unless it is the one at work."""
         if stage != self.stage:
             self.stage, self.epoch, self.best, self.waited = stage, 0, None, 0
-            self.weights, self.optimizer, self.kept = [], [], []
+            self.weights, self.optimizer, self.kept, self.frozen = [], [], [], []
 
 
 def write(run: Run, progress: Progress) -> None:
-    """Keep where the run stands, whole or not at all."""
+    """Keep where the run stands, whole or not at all; what the stage does not move, once."""
+    last, constant = run.path / FILE, _constant(run, progress)
+    last.parent.mkdir(exist_ok=True)
+    if progress.frozen and (progress.epoch == 1 or not constant.exists()):
+        _save(constant, {str(i): progress.weights[i] for i in progress.frozen})
+    moved = [i for i in range(len(progress.weights)) if i not in progress.frozen]
+    arrays = {f"optimizer/{i}": array for i, array in enumerate(progress.optimizer)}
+    arrays |= {f"weights/{i}": progress.weights[i] for i in moved}
+    if progress.kept is not progress.weights:
+        arrays |= {f"kept/{i}": progress.kept[i] for i in moved}
     told = {name: value for name, value in vars(progress).items() if name not in _ARRAYS}
-    written = [name for name in _ARRAYS if name != "kept" or progress.kept is not progress.weights]
-    arrays = {f"{name}/{i}": array for name in written for i, array in enumerate(getattr(progress, name))}
-    (run.path / FILE).parent.mkdir(exist_ok=True)
-    with runs.written(run.path / FILE) as temporary, temporary.open("wb") as file:
-        np.savez(file, told=np.array(json.dumps(told)), **arrays)
+    _save(last, arrays | {"told": np.array(json.dumps(told))})
+    for path in set(last.parent.glob("frozen-*.npz")) - {constant}:
+        path.unlink()  # of a stage that is over
 
 
 def read(run: Run) -> Progress:
@@ -65,15 +77,37 @@ def read(run: Run) -> Progress:
     if not path.exists():
         return Progress()
     try:
-        with np.load(path) as held:
-            told = json.loads(str(held["told"]))
-            arrays = {name: _numbered(held, name) for name in _ARRAYS}
-    except (OSError, ValueError, KeyError) as error:
+        arrays = _load(path)
+        progress = Progress(**json.loads(str(arrays.pop("told"))))
+        if progress.frozen:
+            path = _constant(run, progress)
+        constant = _load(path) if progress.frozen else {}
+        progress.optimizer = _numbered(arrays, "optimizer", {})
+        progress.weights = _numbered(arrays, "weights", constant)
+        # the last epoch is the best: once is enough
+        is_kept_apart = any(name.startswith("kept/") for name in arrays)
+        progress.kept = _numbered(arrays, "kept", constant) if is_kept_apart else progress.weights
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise RequestError(f"{path} cannot be read ({error}): the run cannot be resumed, start it anew") from error
-    arrays["kept"] = arrays["kept"] or arrays["weights"]  # the last epoch is the best: once is enough
-    return Progress(**told, **arrays)
+    return progress
 
 
-def _numbered(held: np.lib.npyio.NpzFile, name: str) -> list[np.ndarray]:
-    count = sum(key.startswith(f"{name}/") for key in held.files)
-    return [held[f"{name}/{i}"] for i in range(count)]
+def _constant(run: Run, progress: Progress) -> Path:
+    return (run.path / FILE).with_name(f"frozen-{progress.stage}.npz")
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with runs.written(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as held:
+        return dict(held)
+
+
+def _numbered(arrays: Mapping[str, np.ndarray], name: str, others: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The arrays `name/0`, `name/1`, …, of which some are among `others`, as `0`, `1`, …"""
+    found = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+    found |= others
+    return [found[str(i)] for i in range(len(found))]

@@ -177,6 +177,7 @@ class StageRun:
         self.labels = {name: labels for name, (labels, _) in encoded.items()}
         self.known = {name: known for name, (_, known) in encoded.items()}
         self.network = self._network(before)
+        progress.frozen = _frozen(self.network)
         self.learner, self.augment, self.shown = self.network, stage.augment, [self.train]
         began = time.perf_counter()
         self._run_a_frozen_trunk_once()
@@ -425,6 +426,12 @@ def _val_columns(judged: Judged) -> dict[str, float]:
 
 def _count(weights: Sequence[Any]) -> int:
     return sum(math.prod(weight.shape) for weight in weights)
+
+
+def _frozen(network: keras.Model) -> list[int]:
+    """Which of a network's weights, by number, no step moves: those of frozen layers, batch norms' statistics too."""
+    held = {id(weight) for layer in leaves(network) if not layer.trainable for weight in layer.weights}
+    return [i for i, weight in enumerate(network.weights) if id(weight) in held]
 
 
 def _labelled(stage: Stage, table: pd.DataFrame, wanted: Sequence[Target]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -178,6 +179,20 @@ def test_the_best_weights_are_written_once_where_the_last_are_the_best(run: Run,
     assert sizes[0] < 0.8 * sizes[1]
 
 
+def test_a_frozen_trunk_is_written_once(tiny: Experiment, tmp_path: Path) -> None:
+    run = train(with_stage(tiny, train="head", epochs=2), tmp_path)
+    last, constant = run.path / checkpoints.FILE, run.path / "checkpoints/frozen-0.npz"
+    with np.load(constant) as trunk, np.load(last) as moved:
+        assert not {f"weights/{i}" for i in trunk} & set(moved)
+    assert constant.stat().st_size > 3 * last.stat().st_size
+    network = keras.saving.load_model(run.model, compile=False)
+    assert all(map(np.array_equal, checkpoints.read(run).kept, network.get_weights()))
+
+
+def test_what_a_stage_that_is_over_did_not_move_is_gone(uninterrupted: Run) -> None:
+    assert [path.name for path in (uninterrupted.path / "checkpoints").iterdir()] == ["last.npz"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -224,8 +239,10 @@ def test_a_run_in_float16_goes_on(tiny: Experiment, tmp_path: Path) -> None:
     assert len(again.history) == 2
 
 
-def test_a_damaged_checkpoint_is_named(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda _: b"damaged", lambda _: b"", lambda whole: whole[: len(whole) // 2]])
+def test_a_damaged_checkpoint_is_named(damage: Callable[[bytes], bytes], run: Run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
-    (copy.path / checkpoints.FILE).write_bytes(b"damaged")
+    path = copy.path / checkpoints.FILE
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RequestError, match="cannot be resumed"):
         train(copy.experiment, resume=copy)
