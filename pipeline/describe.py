@@ -74,6 +74,7 @@ def describe(data: Data) -> Summary:
         "dataset": data.name,
         "root": data.root,
         "split": _said_of(data),
+        "limit": data.limit,
         "rows": len(rows) + sum(note["rows"] for note in dropped),
         "kept": len(rows),
         "dropped": [{"rows": note["rows"], "reason": note["text"]} for note in dropped],
@@ -94,8 +95,11 @@ def describe(data: Data) -> Summary:
 def text(summary: Summary) -> str:
     """The facts as tables for the terminal."""
     facts, out = summary.facts, io.StringIO()
-    console = Console(file=out, width=100, highlight=False)
-    console.print(f"{facts['dataset']}: {facts['kept']} of {facts['rows']} rows kept, split {facts['split']}")
+    console = Console(file=out, width=100, highlight=False, markup=False)
+    kept = f"{facts['kept']} of {facts['rows']} rows kept"
+    if facts["limit"] is not None:  # what was dropped is of all rows, not of those
+        kept = f"{facts['kept']} rows, limit {facts['limit']}"
+    console.print(f"{facts['dataset']}: {kept}, split {facts['split']}")
     for note in (*(f"dropped: {d['reason']}" for d in facts["dropped"]), *facts["notes"]):
         console.print(f"  {note}", soft_wrap=True)
     for title, table in _tables(facts).items():

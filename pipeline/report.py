@@ -91,7 +91,7 @@ def _parts(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def as_text(shown: Table, width: int) -> str:
     text = io.StringIO()
-    Console(file=text, width=width).print(shown)
+    Console(file=text, width=width, markup=False).print(shown)
     return text.getvalue()
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline import describe
 from pipeline.__main__ import main
@@ -111,6 +112,28 @@ def test_an_empty_root_tells_where_the_data_are_to_be_had(tmp_path: Path, capsys
 def test_a_field_of_the_data_has_its_long_name(table: Path, tmp_path: Path) -> None:
     assert main(["data", "csv", "--root", str(table), "--columns", "age", "age", "--out", str(tmp_path)]) == 0
     assert main(["data", "csv", "--root", str(table), "--colums", "age", "age", "--out", str(tmp_path)]) == 2
+
+
+def test_names_in_brackets_are_no_markup(table: Path) -> None:
+    table.write_text(table.read_text().replace("gender", "smile").replace("female", "[/b]").replace("male", "[a]"))
+    said = describe.text(describe.describe(Data("csv", root=str(table), classes=("smile",))))
+    assert "[/b]" in said and "[a]" in said
+
+
+def test_of_a_limit_no_row_that_is_not_asked_for_is_counted(table: Path) -> None:
+    said = describe.text(describe.describe(Data("csv", root=str(table), limit=6)))
+    assert said.splitlines()[0].startswith("csv: 5 rows, limit 6, split")  # 11.jpg is gone
+
+
+def test_what_training_cannot_read_is_unreadable_and_no_copy(table: Path) -> None:
+    with Image.open(table.parent / "1.jpg") as picture:
+        picture.save(table.parent / "2.jpg", "WEBP")
+        picture.resize((4, 4)).save(table.parent / "3.jpg")
+    for name in ("4.jpg", "8.jpg"):
+        (table.parent / name).write_bytes(b"")
+    facts = facts_of(table)
+    assert facts["unreadable"] == 5
+    assert facts["leak"]["test"]["duplicates"] == 1  # 9.jpg: two that are empty are no copies of each other
 
 
 def test_the_split_in_use_is_named(table: Path) -> None:
