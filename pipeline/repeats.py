@@ -142,10 +142,10 @@ def _base_name(name: str) -> str:
 
 
 def _summed_up(found: list[Mapping[str, Any]]) -> dict[str, Any]:
-    metrics = [metric for metric in found[0] if metric not in ("interval", "confusion")]
-    summed: dict[str, Any] = {metric: _statistics([one[metric] for one in found]) for metric in metrics}
-    if "confusion" in found[0]:
-        summed["confusion"] = np.sum([one["confusion"] for one in found], axis=0).tolist()
+    metrics = dict.fromkeys(metric for one in found for metric in one if metric not in ("interval", "confusion"))
+    summed: dict[str, Any] = {metric: _statistics([one.get(metric) for one in found]) for metric in metrics}
+    if counts := [one["confusion"] for one in found if "confusion" in one]:
+        summed["confusion"] = np.sum(counts, axis=0).tolist()
     return summed
 
 

@@ -46,6 +46,14 @@ def test_a_metric_undefined_in_one_fold_is_undefined_in_the_mean() -> None:
     assert np.isnan(summary["x"]["auc"]["mean"])
 
 
+def test_a_fold_without_a_known_label_leaves_the_mean_undefined() -> None:
+    summary = repeats.summarise(
+        {"a": result(4.0, 0.5, [[1]]), "b": {"targets": {"age": {"interval": {}}, "gender": {"interval": {}}}}}
+    )
+    assert np.isnan(summary["age"]["mae"]["mean"])
+    assert summary["gender"]["confusion"] == [[1]]
+
+
 def test_means_over_several_targets_are_summed_up_too() -> None:
     found = {seed: result(4.0, 0.5, [[1]]) | {"mean": {"accuracy": value, "interval": {}}} for seed, value in
              (("a", 0.2), ("b", 0.4))}  # fmt: skip
