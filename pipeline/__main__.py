@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> object:
     chosen, rest = _parser().parse_known_args(arguments)
-    with_fields = chosen.command in ("train", "data", "clean")
+    with_fields = chosen.command in ("train", "evaluate", "data", "clean")
     if rest and not with_fields:
         raise RequestError(f"unknown argument {rest[0]!r}; see `python -m pipeline {chosen.command} --help`")
     return chosen.run(chosen, rest) if with_fields else chosen.run(chosen)
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "their mirror images",
     )
     command.add_argument("--audit", action="store_true", help="also judge leaking rows, and all others, by themselves")
+    command.add_argument("--fields", action="store_true", help="show how else --dataset can be read, and stop")
 
     command = _add(commands, "compare", _compare, "runs side by side, and what is certain of their differences")
     command.add_argument("run_paths", metavar="RUN", nargs="+", help="two or more, judged on the same test rows")
@@ -234,14 +235,20 @@ def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> E
     return experiment
 
 
-def _evaluate(chosen: argparse.Namespace) -> Path:
-    run = _opened(chosen.run_path)
+def _evaluate(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
+    from pipeline.runs import other_data, results_name
+
+    run, dataset = _opened(chosen.run_path), chosen.dataset
+    if rest or chosen.fields:
+        if not dataset:
+            raise RequestError(f"{[*rest, '--fields'][0]}: unknown, but for how a --dataset is read; give that too")
+        data, short = other_data(run, dataset, chosen.root), ["--split", "--views", "--audit"]
+        dataset = overridden(data, chosen, rest, lambda data: data, short, "python -m pipeline evaluate RUN")
     import_tensorflow()
     from pipeline import evaluate
     from pipeline.report import table
-    from pipeline.runs import results_name
 
-    results = evaluate(run, chosen.split, chosen.dataset, chosen.root, chosen.audit, chosen.views)
+    results = evaluate(run, chosen.split, dataset, chosen.root, chosen.audit, chosen.views)
     plain = run.path / results_name(chosen.split, chosen.dataset)
     beside = json.loads(plain.read_text(encoding="utf-8")) if chosen.views > 1 and plain.is_file() else None
     print(table(results, beside), file=sys.stderr)

@@ -53,8 +53,7 @@ def evaluate(
     if isinstance(dataset, Data):
         data, dataset = dataset, dataset.name
     elif dataset is not None:
-        margin = run.labels.get("margin", data.margin)  # as predict cuts: whole pictures have a margin of their own
-        data = Data(dataset, root=root, margin=margin, aligned=data.aligned, centre=data.centre)
+        data = runs.other_data(run, dataset, root)
     elif root is not None:
         experiment = datasets.moved(experiment, root)
         data = experiment.stages[-1].data
@@ -64,14 +63,11 @@ def evaluate(
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
         raise EmptySplitError(f"the {split} split of {data.name} is empty: nothing to evaluate")
-    judged_targets = [target for target in experiment.targets if target.name in rows]
+    judged_targets = [target for target in experiment.targets if _can_judge(target, data, rows)]
     if not judged_targets:
         raise RequestError(
             f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}"
         )
-    for target in experiment.targets:
-        if target not in judged_targets:
-            log.warning(f"{data.name} has no {target.name}: it is not judged")
     trained_on = _trained_on(experiment, data, table, needed=audit)
     network = load_network(run)
     size, cache = experiment.model.image_size, experiment.cache
@@ -114,8 +110,21 @@ def _compare_with_trained_on(run: Run, stage: Stage, table: pd.DataFrame) -> Non
         )
 
 
+def _can_judge(target: Target, data: Data, rows: pd.DataFrame) -> bool:
+    if target.name not in rows:
+        log.warning(f"{data.name} has no {target.name}: it is not judged")
+        return False
+    try:
+        datasets.check_classes(target, data, rows)
+    except RequestError as error:
+        log.warning(f"{error}; it is not judged")
+        return False
+    return True
+
+
 def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed: bool) -> pd.DataFrame | None:
-    """The training rows of all stages. What is judged, `data` with its `table`, is not read again.
+    """The training rows of all stages. What is judged, `data` with its `table`, is not read again. The subjects of
+    another dataset are nobody of this one's, whatever they are called.
 
     Where they are not at hand, None with a warning; or, if they are `needed`, RequestError.
     """
@@ -126,6 +135,10 @@ def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed:
             raise
         log.warning(f"leaks are not counted, since the training rows are not at hand: {error}")
         return None
+    tables = [
+        table if stage.data.name == data.name else table.assign(subject=None)
+        for stage, table in zip(experiment.stages, tables, strict=True)
+    ]
     return pd.concat([table[table["split"] == "train"] for table in tables], ignore_index=True)
 
 

@@ -92,6 +92,13 @@ def _told(path: Path) -> dict[str, Any]:
         return {}
 
 
+def other_data(run: Run, dataset: str, root: str | None) -> Data:
+    """Another dataset than the run's own, its pictures cut as the run's are; to face boxes as `predict` cuts."""
+    data = run.experiment.stages[-1].data
+    margin = run.labels.get("margin", data.margin)  # whole pictures have a margin of their own
+    return Data(dataset, root=root, margin=margin, aligned=data.aligned, centre=data.centre)
+
+
 def create(experiment: Experiment, runs: str | Path = RUNS) -> Run:
     """A new directory `runs/<experiment>/<YYYYmmdd-HHMMSS>` with its experiment.json."""
     folder = Path(runs) / name_of(experiment)

@@ -443,6 +443,8 @@ def _labelled(stage: Stage, table: pd.DataFrame, wanted: Sequence[Target]) -> pd
     train = table[table["split"] == "train"]
     if train.empty:
         raise RequestError(f"stage {stage.name}: the training split of {stage.data.name} is empty ({len(table)} rows)")
+    for target in wanted:
+        datasets.check_classes(target, stage.data, table)
     if not any(targets.of(target).encode(train[target.name])[1].any() for target in wanted):
         names = " or ".join(target.name for target in wanted)
         raise RequestError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,9 @@ from pipeline.errors import RequestError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+log = logging.getLogger(__name__)
 
 
 def find(name: str) -> ModuleType:
@@ -65,6 +69,25 @@ def _with_classes(target: Target, data: Data) -> Target:
             f"list the classes of {target.name} in the experiment"
         )
     return replace(target, classes=declared[target.name])
+
+
+def check_classes(target: Target, data: Data, rows: pd.DataFrame) -> None:
+    """Warn of labels that are none of the target's classes: they count as unknown.
+
+    Raises RequestError where they are most of the labels, and classes of the target are not among the labels: the
+    dataset has other classes by that name.
+    """
+    classes, labels = getattr(target, "classes", ()), rows[target.name].dropna()
+    strange = labels[~labels.isin(classes)]
+    if not classes or strange.empty:
+        return
+    said = (
+        f"{len(strange)} of {len(labels)} {target.name} labels of {data.name} are none of the classes "
+        f"{', '.join(classes)}, the first is {strange.iloc[0]!r}"
+    )
+    if 2 * len(strange) > len(labels) and not set(classes) <= set(labels):
+        raise RequestError(f"{said}: list the dataset's own classes in the target, or leave it out")
+    log.warning(f"{said}: they count as unknown")
 
 
 def offered(data: Data) -> tuple[Target, ...]:
@@ -115,7 +138,7 @@ def _listed(data: Data) -> pd.DataFrame:
     from pipeline import manifests, splits
 
     rows = _cleaned(data) if _is_table(data) else find(data.name).load(data.root, **_options(data))
-    return splits.limit(manifests.listed(rows, _source(data)), data.limit)
+    return splits.limit(manifests.listed(rows, _source(data), data.root), data.limit)
 
 
 def _source(data: Data) -> str:

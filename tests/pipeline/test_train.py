@@ -16,11 +16,12 @@ import pandas as pd
 import pytest
 
 from pipeline import Predictor, datasets, evaluate, export, inputs, manifests, train
+from pipeline.__main__ import main
 from pipeline.canvas import fit
-from pipeline.config import Experiment, OfficialSplit, Optimizer
+from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer, RandomSplit
 from pipeline.errors import RequestError, WorkError
 from pipeline.runs import Run
-from tests.conftest import relabelled, with_stage
+from tests.conftest import relabelled, with_stage, write_picture
 
 CONTRACT = (
     "experiment.json",
@@ -285,6 +286,56 @@ def test_judging_the_training_pictures_as_another_dataset_is_reported_as_a_leak(
     root = relabelled(faces_csv, tmp_path, split=np.where(seen.isin(trained), "test", "train"), subject=np.nan)
     results = evaluate(run, "test", "csv", root)
     assert results["leak"]["duplicates"] == results["count"] == len(trained)
+
+
+def test_other_classes_of_the_same_name_are_refused_and_strange_ones_counted(
+    tiny: Experiment, faces_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As FairFace's age groups on Adience, of which only 0-2 are spelt alike."""
+    count = len(pd.read_csv(faces_csv))
+    groups = [("0-2", "4-6", "8-12")[i % 3] for i in range(count)]
+    data = replace(tiny.stages[0].data, root=relabelled(faces_csv, tmp_path, age_group=groups))
+    wanted = (Binary("gender"), Classes("age_group", ("0-2", "3-9", "10-19"), ordered=True))
+    with pytest.raises(RequestError, match="none of the classes 0-2, 3-9, 10-19, the first is '4-6'"):
+        train(with_stage(replace(tiny, targets=wanted), data=data), tmp_path / "runs")
+    run = train(
+        with_stage(replace(tiny, targets=(wanted[0], Classes("age_group", ("0-2", "4-6")))), data=data, epochs=1),
+        tmp_path / "runs",
+    )
+    assert (
+        "age_group labels of csv are none of the classes 0-2, 4-6, the first is '8-12': they count as unknown"
+        in caplog.text
+    )
+    root = relabelled(faces_csv, tmp_path, age_group=["0-2", "3-9", "10-19"] * (count // 3), split="test")
+    results = evaluate(run, dataset="csv", root=root)
+    assert list(results["targets"]) == ["gender"]
+    assert "leave it out; it is not judged" in caplog.text
+
+
+def test_subjects_of_another_dataset_are_other_people(run: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    people = datasets.load(copy.experiment.stages[-1].data).query("split == 'train'")["subject"]
+    names = [f"2{i}_0_0_{i}.jpg" for i in range(4)]
+    for i, name in enumerate(names):
+        write_picture(tmp_path / "utk" / name, seed=50 + i, size=32)
+    other = replace(Data("utkface", root=str(tmp_path / "utk")), split=RandomSplit(test=0.9, val=0.0))
+    table = datasets.load(other)
+    assert (table["split"] == "test").any()
+    table.assign(subject=people.iloc[0], age=20.0).to_csv(tmp_path / "table.csv", index=False)
+    results = evaluate(copy, dataset=replace(other, root=str(tmp_path / "table.csv"), split=OfficialSplit(0.0)))
+    assert results["leak"] == {"subjects": 0, "duplicates": 0, "near_duplicates": 0}
+
+
+def test_how_another_dataset_is_read_can_be_said(run: Run, faces_csv: Path, tmp_path: Path, capsys) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    root = relabelled(faces_csv, tmp_path, split="test", years=40)
+    command = ["evaluate", str(copy.path), "--dataset", "csv", "--root", root]
+    assert main([*command, "--columns", "age", "years"]) == 0
+    assert set(pd.read_csv(copy.path / "predictions-test-csv.csv")["age"]) == {40}
+    assert main([*command, "--colums", "age", "years"]) == 2
+    assert "--columns" in capsys.readouterr().err
+    assert main(["evaluate", str(copy.path), "--columns", "age", "years"]) == 2
+    assert "how a --dataset is read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo 2.png"])
