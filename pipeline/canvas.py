@@ -5,52 +5,17 @@ Everything here is TensorFlow ops, so that the SavedModel traces the very same s
 
 from __future__ import annotations
 
-import io
 import math
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from pipeline import manifests
+from pipeline.pictures import WHOLE
 
-SMALLEST = 8  # pixels; what is smaller shows no face
 FRACTION_FROM = 400  # pixels of the shorter side: below, decoding at a fraction saves no time worth its difference
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # MPO: the JPEG of some phones
-WHOLE = (math.nan,) * 4  # the box that stands for the whole picture
 DAMAGED = "damaged or of an unknown format"
 UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading a picture and making its canvas raise
-_EXIF_ORIENTATION = 0x0112
-
-
-def read(path: str | bytes) -> tuple[bytes, int]:
-    """A picture file's bytes and its EXIF orientation, as `checked` has it. path: as text, or as its bytes."""
-    content = Path(path.decode() if isinstance(path, bytes) else path).read_bytes()
-    return content, checked(content)
-
-
-def checked(content: bytes) -> int:
-    """The EXIF orientation (1..8, 1 is upright) of an encoded picture that can be used.
-
-    Raises ValueError with the reason when it is no picture, one whose colours TensorFlow would not read right, or one
-    too small or too large to use.
-    """
-    if not content:
-        raise ValueError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            kind = "BMP with a palette" if picture.format == "BMP" and picture.mode == "P" else picture.format
-            size, orientation = picture.size, picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except Image.DecompressionBombError as error:
-        raise ValueError("the picture is too large") from error
-    except Exception as error:  # Pillow's readers raise whatever their parsing runs into
-        raise ValueError("not a readable picture") from error
-    if kind not in FORMATS:
-        raise ValueError(f"a {kind}; expected JPEG, PNG, BMP or GIF")
-    if min(size) < SMALLEST:
-        raise ValueError(f"only {size[0]}×{size[1]} pixels")
-    return orientation if orientation in range(1, 9) else 1
 
 
 def reason(error: Exception) -> str:

@@ -15,11 +15,12 @@ import keras
 import tensorflow as tf
 
 from pipeline import card, conversion, datasets, margins, parity, runs, targets
-from pipeline.canvas import WHOLE, canvas, fit
+from pipeline.canvas import canvas, fit
 from pipeline.config import Experiment
 from pipeline.conversion import Answering
 from pipeline.errors import RequestError, WorkError, unknown
 from pipeline.network import load_network
+from pipeline.pictures import WHOLE
 from pipeline.runs import Run
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,10 @@ from dask.system import CPU_COUNT as _CORES
 
 from pipeline import manifests, sharing
 from pipeline.augment import augment, draws, for_device
-from pipeline.canvas import UNREADABLE, WHOLE, canvas, fit, is_small_jpeg, middle, read, reason
+from pipeline.canvas import UNREADABLE, canvas, fit, is_small_jpeg, middle, reason
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
+from pipeline.pictures import WHOLE, read
 from pipeline.progress import track
 from pipeline.store import OnDisk, room_for
 
@@ -305,7 +306,7 @@ def _looked_at(rows: pd.DataFrame, size: int, margin: float, centre: tuple[float
     paths, boxes, eyes = _files(rows)
 
     def look(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        content, orientation = tf.numpy_function(_read, [paths[i]], [tf.string, tf.int32], stateful=False)
+        content, orientation = tf.numpy_function(_read, [paths[i], boxes[i]], [tf.string, tf.int32], stateful=False)
         content, orientation = tf.ensure_shape(content, ()), tf.ensure_shape(orientation, ())
         made = canvas(content, boxes[i], orientation, size, margin, eyes[i])
         return i, _middle(made, size, centre), orientation, is_small_jpeg(content)
@@ -317,8 +318,8 @@ def _middle(made: tf.Tensor, size: int, centre: tuple[float, float]) -> tf.Tenso
     return middle(tf.ensure_shape(made, (size, size, 3)), centre)
 
 
-def _read(path: bytes) -> tuple[bytes, np.int32]:
-    content, orientation = read(path)
+def _read(path: bytes, box: np.ndarray) -> tuple[bytes, np.int32]:
+    content, orientation = read(path, box)
     return content, np.int32(orientation)
 
 
@@ -338,7 +339,7 @@ def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
 
 def _reason(path: str, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> str:
     try:
-        content, orientation = read(path)
+        content, orientation = read(path, box.numpy())
         canvas(tf.constant(content), box, tf.constant(orientation), size, margin, eyes)
     except FileNotFoundError:
         return "the file is gone"

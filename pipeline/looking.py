@@ -11,8 +11,9 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import manifests
-from pipeline.canvas import UNREADABLE, read, reason, whole
+from pipeline.canvas import UNREADABLE, reason, whole
 from pipeline.faces import LONGEST, Detector, Face
+from pipeline.pictures import OUTSIDE, read
 
 FACE = 112  # pixels at which the sharpness of a face is measured
 
@@ -56,7 +57,7 @@ def _read(path: str, region: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]
     x, y = np.clip(np.round(region[:2] * scale), 0, None).astype(int)
     right, low = np.clip(np.round((region[:2] + region[2:]) * scale), 0, None).astype(int)
     cut = picture.numpy()[y:low, x:right]
-    return (np.ascontiguousarray(cut), scale, np.array([x, y]) / scale) if min(cut.shape) else "its face box is outside"
+    return (np.ascontiguousarray(cut), scale, np.array([x, y]) / scale) if min(cut.shape) else OUTSIDE
 
 
 def _row(

@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import math
+import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.errors import NotThereError, RequestError
+from pipeline.pictures import checked
 
 Labels = TypeVar("Labels")
 
@@ -34,10 +38,15 @@ LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pi
 EYES = LANDMARKS[:4]
 SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
 FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadable")  # by looking at a picture
-THERE = "picture is there"  # a column, until rows without a picture are left out
+# Columns until rows without a picture are left out:
+THERE = "picture is there"
+NAME = "name in the dataset"
 UNREACHED = "the file cannot be read"  # begins a reason that may pass, such as that of a disk which was not there
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OLDEST = 130  # years; nobody has reached it
+_NUMBER = re.compile(
+    r"(?P<before><|≤|\b(under|below|less than|up to|younger than)\b)?\s*(?P<number>\d+(\.\d+)?)(?P<after>\s*\+)?", re.I
+)
 _DOCS = "`python -m pipeline data {}` says where it is to be had and how it lies on disk"
 _ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
 
@@ -87,7 +96,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             )
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
-    return has_columns(text(table), columns, path)
+    return has_columns(text(table, path), columns, path)
 
 
 def has_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
@@ -96,6 +105,15 @@ def has_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.D
         if name not in table.columns:
             raise RequestError(f"{path} has no column {name!r}; its columns are {', '.join(table.columns) or 'none'}")
     return table
+
+
+def once(rows: pd.DataFrame, columns: list[str], source: str) -> pd.DataFrame:
+    """The first row of each face, which `columns` tell apart; the others are left out with a counted warning."""
+    first = rows.drop_duplicates(columns, ignore_index=True)
+    if len(first) < len(rows):
+        repeated = len(rows) - len(first)
+        warn_of_dropped(repeated, f"{source}: {repeated} rows list a face a second time and are left out")
+    return first
 
 
 def read_list(path: Path, names: Sequence[str] = (), skip: int = 0, separator: str | None = None) -> pd.DataFrame:
@@ -130,8 +148,7 @@ def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str,
     read: a path relative to the folder (parted by /) → its labels, or None for a name that says nothing. Those are left
     out with a counted warning. Raises RequestError that tells the `form` of the names when none says anything.
     """
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    files = sorted(path for path in found if path.is_file())
+    files = _pictures(folder, dataset)
     if not files:
         raise missing(folder, dataset, f"pictures {form}")
     labels = {path: read(path.relative_to(folder).as_posix()) for path in files}
@@ -147,18 +164,51 @@ def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str,
     return named
 
 
-def text(table: pd.DataFrame) -> pd.DataFrame:
-    """Every column as stripped text, None where nothing stands."""
+def _pictures(folder: Path, dataset: str) -> list[Path]:
+    """All pictures under a folder and the folders that it links to, in order of their names; without what macOS leaves
+    beside them. Names that no text can hold are left out with a counted warning."""
+    files, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        files += [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.is_file()]
+    legible = sorted(path for path in files if _is_text(str(path)))
+    if len(legible) < len(files):
+        strange = len(files) - len(legible)
+        warn_of_dropped(strange, f"{dataset}: {strange} names of pictures are no UTF-8 and are left out")
+    return legible
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Every column of a file's table as stripped text, None where nothing stands. Raises RequestError where two go by
+    one name."""
     table = table.rename(columns=lambda name: str(name).strip())
+    if (twice := table.columns[table.columns.duplicated()]).size:
+        raise RequestError(f"{path} has two columns {twice[0]!r}: rename one of them")
     return table.apply(lambda column: column.map(lambda value: str(value).strip() or None, na_action="ignore")).astype(
         object
     )
 
 
-def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    """A loader's rows with every column of the manifest, `path` as it is on disk, and THERE: whether it is.
+def listed(rows: pd.DataFrame, source: str, root: str | None = None) -> pd.DataFrame:
+    """A loader's rows with every column of the manifest, `path` as it is on disk, THERE: whether it is, and NAME: what
+    it is called from the dataset's root on.
 
-    Raises RequestError when there are no rows, or none of the pictures is there.
+    Rows with a face box that can be none are left out with a counted warning. Raises RequestError when there are no
+    rows, or none of the pictures is there.
     """
     rows = rows.reset_index(drop=True)
     if rows.empty:
@@ -172,6 +222,7 @@ def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
             rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number")
         elif name in BOX:
             rows[name] = np.nan
+    rows = _with_possible_boxes(rows, source)
     entries: dict[Path, dict[str, Path]] = {}
     found = [_found(Path(path), entries) for path in rows["path"]]
     if not any(found):
@@ -180,7 +231,36 @@ def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
             "--root, and that the archives with the pictures are unpacked there"
         )
     paths = [path or name for path, name in zip(found, rows["path"], strict=True)]
-    return rows.assign(path=paths, **{THERE: [path is not None for path in found]})
+    return rows.assign(path=paths, **{THERE: [path is not None for path in found], NAME: names(rows["path"], root)})
+
+
+def names(paths: Iterable[str], root: str | None = None) -> list[str]:
+    """File and folder of each path, from a dataset's root (or the folder of the file that it is) on: without what
+    differs from one machine to another."""
+    base = None if root is None else root if Path(root).is_dir() else str(Path(root).parent)
+    folders: dict[str, str] = {}
+    found = []
+    for folder, name in map(os.path.split, paths):
+        if folder not in folders:
+            folders[folder] = Path(os.path.relpath(folder or ".", base) if base else folder).name
+        found.append(f"{folders[folder]}/{name}" if folders[folder] else name)
+    return found
+
+
+def _with_possible_boxes(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The rows whose box is one, in pixels, or the whole picture."""
+    boxes = rows[list(BOX)]
+    is_box = np.isfinite(boxes).all(axis="columns") & (boxes[["w", "h"]] >= 1).all(axis="columns")
+    possible = is_box | boxes.isna().all(axis="columns")
+    if possible.all():
+        return rows
+    strange = boxes[~possible]
+    first = " ".join(f"{name} {value:g}" for name, value in strange.iloc[0].items())
+    said = f"{source}: {len(strange)} rows have a face box that is none in pixels, the first has {first}"
+    if len(strange) == len(rows):
+        raise RequestError(f"{said}; correct x, y, w and h, or leave them out")
+    warn_of_dropped(len(strange), f"{said}; they are left out")
+    return rows[possible].reset_index(drop=True)
 
 
 def there(rows: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -192,7 +272,7 @@ def there(rows: pd.DataFrame, source: str) -> pd.DataFrame:
             f"{source}: {len(gone)} of {len(rows)} listed pictures are not there and are left out, the first is "
             f"{gone.iloc[0]}",
         )
-    return rows[rows[THERE]].drop(columns=THERE).reset_index(drop=True)
+    return rows[rows[THERE]].drop(columns=[THERE, NAME]).reset_index(drop=True)
 
 
 def _found(path: Path, entries: dict[Path, dict[str, Path]]) -> str | None:
@@ -200,7 +280,7 @@ def _found(path: Path, entries: dict[Path, dict[str, Path]]) -> str | None:
     try:
         if path.is_file():
             return str(path)
-    except OSError:  # a name that no file can have
+    except (OSError, ValueError):  # a name that no file can have
         return None
 
     def entry(folder: Path, name: str) -> Path:
@@ -233,9 +313,13 @@ def _numbers(values: pd.Series, source: str, expected: str, low: float = -np.inf
 
 
 def natural(name: str) -> tuple[float, str]:
-    """A key to sort class names by: by the number that they begin with ("3-9" before "10-19"), then by letters."""
-    number = name.strip("()").replace(",", " ").replace("-", " ").split()
-    return (float(number[0]), name) if number and number[0].isdigit() else (float("inf"), name)
+    """A key to sort class names by: by their first number ("3-9" before "10-19", "<18" before "18-30", "60-70" before
+    "60+"), then by letters; what has none comes last, at infinity."""
+    number = _NUMBER.search(name)
+    if number is None:
+        return math.inf, name
+    before, after = bool(number["before"]), bool(number["after"])
+    return float(number["number"]) + (after - before) / 1000, name
 
 
 def warn_of_dropped(count: int, text: str) -> None:
@@ -272,7 +356,7 @@ def inspect(paths: Iterable[str]) -> pd.DataFrame:
 def _content_hash(path: str) -> str:
     try:
         content = Path(path).read_bytes()
-    except FileNotFoundError:
+    except (OSError, ValueError):  # nothing that can be read goes by that name
         content = Path(path).name.encode()
     return hashlib.sha256(content).hexdigest()
 
@@ -282,14 +366,15 @@ def _inspect(path: str) -> tuple[str | None, int | None, int | None, int | None]
         content = Path(path).read_bytes()
     except OSError:
         return None, None, None, None
-    digest = hashlib.sha256(content).hexdigest()
     try:
+        checked(content)
         with Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
             picture.draft("L", (64, 64))  # a large JPEG is decoded at a fraction of its size
-            return digest, width, height, int(np.packbits(imagehash.phash(picture).hash).view(np.int64)[0])
+            looks = int(np.packbits(imagehash.phash(picture).hash).view(np.int64)[0])
+            return hashlib.sha256(content).hexdigest(), width, height, looks
     except Exception:  # Pillow's readers raise whatever their parsing runs into
-        return digest, None, None, None
+        return None, None, None, None
 
 
 def groups(rows: pd.DataFrame) -> pd.Series:

@@ -10,9 +10,10 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import splits
-from pipeline.canvas import UNREADABLE, read, whole
+from pipeline.canvas import UNREADABLE, whole
 from pipeline.config import Experiment
 from pipeline.faces import LONGEST, Detector
+from pipeline.pictures import read
 
 MEASURED = 50  # pictures
 

@@ -20,8 +20,9 @@ from dask.system import CPU_COUNT as _CORES
 
 from pipeline import drawn, interrupts, manifests, runs, sources
 from pipeline.answers import columns
-from pipeline.canvas import UNREADABLE, WHOLE, canvas, checked, cut, fit, reason, whole
+from pipeline.canvas import UNREADABLE, canvas, cut, fit, reason, whole
 from pipeline.errors import RequestError
+from pipeline.pictures import WHOLE, checked
 from pipeline.progress import duration, track
 from pipeline.sources import Picture
 

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.canvas import DAMAGED, SMALLEST
+from pipeline.canvas import DAMAGED
 from pipeline.errors import RequestError
+from pipeline.pictures import SMALLEST
 
 PICTURES = (
     ".jpg",

@@ -7,7 +7,6 @@ changes its split because others were added.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ def limit(rows: pd.DataFrame, count: int | None) -> pd.DataFrame:
     """At most `count` rows (None: all), chosen by a hash of their names, in their old order."""
     if count is None or count >= len(rows):
         return rows
-    chosen = np.argsort([_share(f"limit {_name(path)}") for path in rows["path"]], kind="stable")[:count]
+    chosen = np.argsort([_share(f"limit {name}") for name in _names(rows)], kind="stable")[:count]
     return rows.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
@@ -56,18 +55,23 @@ def leaks(judged: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
 def near(hashes: pd.Series, others: pd.Series) -> pd.Series:
     """Which perceptual hashes have one of the others at most NEAR bits away; what has no hash is near nothing."""
-    others = np.unique(others.to_numpy(np.int64))
-    found = {h: bool((np.bitwise_count(others ^ h) <= NEAR).any()) for h in hashes.dropna().unique()}
-    return pd.Series([found.get(h, False) for h in hashes.astype(object)], index=hashes.index, dtype=bool)
+    others, known = np.unique(_bits(others)), hashes.notna().to_numpy()
+    found = {h: bool((np.bitwise_count(others ^ h) <= NEAR).any()) for h in np.unique(_bits(hashes[known]))}
+    is_near = np.zeros(len(hashes), bool)
+    is_near[known] = [found[h] for h in _bits(hashes[known])]
+    return pd.Series(is_near, index=hashes.index)
 
 
 def with_near(hashes: pd.Series) -> int:
     """How many rows have another row's perceptual hash at most NEAR bits away."""
-    counts = hashes.dropna().astype(np.int64).value_counts()
-    values = counts.index.to_numpy(np.int64)
-    alone = (value for value, count in counts.items() if count == 1)
-    near_others = sum(int((np.bitwise_count(values ^ one) <= NEAR).sum() > 1) for one in alone)
+    values, counts = np.unique(_bits(hashes.dropna()), return_counts=True)
+    near_others = sum(int((np.bitwise_count(values ^ one) <= NEAR).sum() > 1) for one in values[counts == 1])
     return int(counts[counts > 1].sum()) + near_others
+
+
+def _bits(hashes: pd.Series) -> np.ndarray:
+    """Signed numbers as the bits that they are kept in; of a signed one `bitwise_count` takes the absolute value."""
+    return hashes.to_numpy(np.int64).view(np.uint64)
 
 
 def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
@@ -88,7 +92,7 @@ def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
 
 
 def _random(rows: pd.DataFrame, split: RandomSplit) -> pd.Series:
-    groups = manifests.groups(rows) if split.by == "subject" else rows["path"].map(_name)
+    groups = manifests.groups(rows) if split.by == "subject" else _names(rows)
     if split.stratify is not None:
         return _stratified(rows, groups, split)
     shares = np.array([_share(group) for group in groups])
@@ -97,10 +101,10 @@ def _random(rows: pd.DataFrame, split: RandomSplit) -> pd.Series:
 
 
 def _stratified(rows: pd.DataFrame, groups: pd.Series, split: RandomSplit) -> pd.Series:
-    """Shares of every value of a column; a group goes with the value of its first row."""
+    """Shares of every value of a column; a group of several goes with the least of them."""
     if split.stratify not in rows:
         raise RequestError(f"split stratify: no column {split.stratify!r}; there are: {', '.join(rows.columns)}")
-    strata = rows[split.stratify].astype(str).groupby(groups).transform("first")
+    strata = rows[split.stratify].astype(str).groupby(groups).transform("min")
     test = groups.groupby(strata).transform(_take, share=split.test)
     val = groups[~test].groupby(strata[~test]).transform(_take, share=split.val / (1 - split.test))
     return _named(test, val.reindex(rows.index, fill_value=False))
@@ -111,7 +115,7 @@ def _folds(rows: pd.DataFrame, split: FoldSplit) -> pd.Series:
     folds = sorted(rows["fold"].dropna().unique())
     if split.fold not in folds:
         there = f"there are {folds[0]} to {folds[-1]}" if folds else "these data have no folds"
-        raise RequestError(f"split fold: no fold {split.fold}, {there}")
+        raise RequestError(f"split fold: no fold {split.fold}, {there} in these {len(rows)} rows (a limit leaves few)")
     test = (rows["fold"] == split.fold).fillna(False).astype(bool)
     val = _take(manifests.groups(rows[~test]), split.val)
     return _named(test, val.reindex(rows.index, fill_value=False))
@@ -141,6 +145,6 @@ def _share(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
-def _name(path: str) -> str:
-    """File and folder, without the part of the path that differs between machines."""
-    return "/".join(Path(path).parts[-2:])
+def _names(rows: pd.DataFrame) -> pd.Series:
+    """What the pictures are called wherever the dataset lies; of rows that are not told so, by file and folder."""
+    return rows[manifests.NAME] if manifests.NAME in rows else pd.Series(manifests.names(rows["path"]), rows.index)

@@ -55,11 +55,7 @@ def load(
     names = [_LISTS[view].format(fold) for fold in range(FOLDS)]
     folder = manifests.require(root, "adience", *names)
     lists = [_read(folder / name).assign(fold=fold) for fold, name in enumerate(names)]
-    listed = pd.concat(lists)
-    faces = listed.drop_duplicates(["user_id", "face_id", "original_image"], ignore_index=True)
-    if len(faces) < len(listed):
-        repeated = len(listed) - len(faces)
-        manifests.warn_of_dropped(repeated, f"adience: {repeated} rows list a face a second time and are left out")
+    faces = manifests.once(pd.concat(lists), ["user_id", "face_id", "original_image"], "adience")
     return pd.DataFrame(
         {
             "path": [str(folder / pictures / _file(face, pictures)) for face in faces.itertuples()],

@@ -36,6 +36,7 @@ def load(root: str | None) -> pd.DataFrame:
     from pipeline import manifests
 
     folder = _folder(manifests.require(root, "afad"))
+    log.info("afad: reads %s", folder)
     named = manifests.read_names(folder, _labels, "afad", "<age 15 to 72>/<111|112>/<id>.jpg")
     rows = [(str(path), *labels) for path, labels in named.items()]
     return pd.DataFrame(rows, columns=["path", "age", "gender"])
@@ -58,8 +59,7 @@ def _folder(root: Path) -> Path:
         raise RequestError(f"{root} holds {' and '.join(p.name for p in editions)}: name one of them as --root")
     if not editions:
         raise _missing(root)
-    log.info("afad: reads %s", editions[0])
-    return editions[0]
+    return _folder(editions[0])  # which may hold a folder of its own name, as some tools unpack it
 
 
 def _missing(root: Path) -> RequestError:

@@ -150,9 +150,10 @@ def _persons(entries: dict[str, Path], pictures: pd.Index) -> pd.Series | None:
     if path is None:
         log.warning("celeba: there is no identity_CelebA.txt, so nobody knows whose faces are in two splits")
         return None
-    table = manifests.read_csv(path, []) if path.suffix.lower() == ".csv" else manifests.read_list(path, ["", "person"])
-    persons = table.set_axis(["image_id", "person", *table.columns[2:]], axis="columns").drop_duplicates("image_id")
-    found = persons.set_index("image_id")["person"].reindex(pictures)
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        separator = "," if "," in lines.readline() else None
+    table = manifests.read_list(path, ["image_id", "person"], separator=separator)  # a header is a row of no picture
+    found = table.drop_duplicates("image_id").set_index("image_id")["person"].reindex(pictures)
     if found.isna().any():
         log.warning(f"{path}: {found.isna().sum()} of {len(found)} pictures have no person there, whose is unknown")
     return found

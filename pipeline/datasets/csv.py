@@ -8,6 +8,8 @@ named: `--stages.0.data.classes smile`.
 
 from __future__ import annotations
 
+import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from pipeline.errors import NotThereError, RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 _GENDERS = {"f": "female", "m": "male", "female": "female", "male": "male", "woman": "female", "man": "male"}
 
@@ -79,7 +83,7 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     path = Path(root)
     if path.suffix.lower() in (".parquet", ".pq"):
         try:
-            table = manifests.text(pd.read_parquet(path))
+            table = manifests.text(pd.read_parquet(path), path)
         except (OSError, ValueError) as error:
             raise RequestError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]}") from error
     else:
@@ -87,8 +91,8 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     for theirs in columns.values():
         if theirs not in table:
             raise RequestError(f"{path} has no column {theirs!r}; its columns are {', '.join(table.columns)}")
-    hidden = [ours for ours, theirs in columns.items() if ours in table and ours != theirs]
-    table = table.drop(columns=hidden).rename(columns={theirs: ours for ours, theirs in columns.items()})
+    others = table.drop(columns=[name for name in table if name in {*columns, *columns.values()}])
+    table = others.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
     if "path" not in table:
         raise RequestError(
             f"{path} has no column 'path' (the picture's file); its columns are {', '.join(table.columns)}; another "
@@ -98,10 +102,18 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
 
 
 def _class_target(table: pd.DataFrame, name: str) -> Target:
-    """The classes are the values found, in order (numbers by size)."""
+    """The classes are the values found, in order (numbers by size); those of age_group are ordered where each begins
+    with a number of its own."""
     from pipeline import manifests
 
     values = sorted(table[name].dropna().unique(), key=manifests.natural)
     if len(values) < 2:
         raise RequestError(f"column {name!r} holds {len(values)} class: expected two or more")
-    return Classes(name, tuple(values), ordered=name == "age_group")
+    places = {manifests.natural(value)[0] for value in values}
+    ordered = len(places) == len(values) and math.inf not in places
+    if name == "age_group" and not ordered:
+        log.warning(
+            f"age_group: {', '.join(values)} have no order that their numbers tell; list them from young to old in an "
+            "experiment's target for metrics such as one_off"
+        )
+    return Classes(name, tuple(values), ordered=name == "age_group" and ordered)

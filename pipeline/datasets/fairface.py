@@ -33,6 +33,7 @@ def load(root: str | None) -> pd.DataFrame:
     parts = []
     for split, name in lists.items():
         table = _whole(manifests.read_csv(folder / name, ["file", "age", "gender", "race"]), name)
+        table = manifests.once(table, ["file"], name)
         ages = table["age"]
         ages = ages.str.lower().map(_DATES).fillna(ages)
         parts.append(

@@ -61,7 +61,8 @@ def load(
 def _folder(root: Path, part: str, cropped: bool | None) -> Path | None:
     """Where a part's list and pictures lie."""
     names = [f"{part}_crop"] * (cropped is not False) + [part] * (cropped is not True)
-    places = [place for name in names for place in (root / name, root) if place.name == name and place.is_dir()]
+    places = [place for name in names for place in (root / name / name, root / name, root) if place.name == name]
+    places = [place for place in places if place.is_dir()]
     listed = [place for place in places if (place / f"{part}.mat").is_file()]
     if places and not listed:
         raise RequestError(f"{places[0]} holds no {part}.mat, the list of its pictures: unpack the archive again")

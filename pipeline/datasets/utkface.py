@@ -2,8 +2,9 @@
 
 From https://susanqq.github.io/UTKFace/, for non-commercial research. The root holds
 `<age>_<gender>_<race>_<time>.jpg` or `….jpg.chip.jpg`, flat or in part folders. Byte-identical pictures (375 groups,
-224 of them with conflicting labels) are one subject. Split 80/10/10 by subject; `split_lists` takes two CSV files
-(train, test) with a column `filename` instead, as published splits have it.
+224 of them with conflicting labels) are one subject, and so are a photograph and its aligned face, of one name. Split
+80/10/10 by subject; `split_lists` takes two CSV files (train, test) with a column `filename` instead, as published
+splits have it.
 """
 
 from __future__ import annotations
@@ -51,8 +52,25 @@ def load(root: str | None, split_lists: tuple[str, str] | None = None) -> pd.Dat
     named = manifests.read_names(folder, _labels, "utkface", "<age>_<gender>_<race>_<time>.jpg")
     rows = [(str(path), *labels) for path, labels in named.items()]
     table = pd.DataFrame(rows, columns=["path", "age", "gender", "race"])
-    table["subject"] = manifests.content_hashes(table["path"].tolist())
+    table["subject"] = _photographs(table["path"])
     return _listed(table, split_lists) if split_lists else table
+
+
+def _photographs(paths: pd.Series) -> list[str]:
+    """Which pictures are of one photograph, by their bytes or by their name: the least hash of these bytes."""
+    import numpy as np
+    import pandas as pd
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    from pipeline import manifests
+
+    hashes = pd.Series(manifests.content_hashes(paths.tolist()), index=paths.index)
+    content, name = (values.factorize()[0] for values in (hashes, paths.map(_stem)))
+    count = content.max() + 1
+    edges = coo_array((np.ones(len(paths)), (content, name + count)), shape=(count + name.max() + 1,) * 2)
+    component = connected_components(edges, directed=False)[1][content]
+    return hashes.groupby(component).transform("min").tolist()
 
 
 def _labels(path: str) -> tuple[float, str, str | None] | None:

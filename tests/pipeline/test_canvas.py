@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.canvas import WHOLE, canvas, fit, read
+from pipeline.canvas import canvas, fit
+from pipeline.pictures import WHOLE, read
 from tests.conftest import smooth_picture
 
 

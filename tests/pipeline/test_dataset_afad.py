@@ -47,6 +47,11 @@ def test_the_one_edition_in_the_root_is_read_and_named(edition: str, tmp_path: P
     assert f"reads {tmp_path / edition}" in caplog.text
 
 
+def test_an_edition_within_an_edition_is_read(tmp_path: Path) -> None:
+    write_afad(tmp_path / "AFAD-Full" / "AFAD-Full")
+    assert read(tmp_path) == PICTURES
+
+
 def test_two_editions_are_a_question(tmp_path: Path) -> None:
     for edition in ("AFAD-Full", "AFAD-Lite"):
         write_afad(tmp_path / edition)

@@ -126,6 +126,15 @@ def test_csv_lists_beside_identities_know_the_persons(tmp_path: Path) -> None:
     assert read(root)["subject"].tolist() == list(map(str, PERSONS))
 
 
+@pytest.mark.parametrize("form", ["{} {}", "{},{}", "image_id,identity\n{},{}"], ids=["spaces", "commas", "header"])
+def test_identities_in_a_csv_are_known_however_it_is_written(form: str, tmp_path: Path) -> None:
+    header, _, row = form.rpartition("\n")
+    lines = [header] * bool(header) + [row.format(*one) for one in zip(PICTURES, PERSONS, strict=True)]
+    root = write_csv(tmp_path)
+    (root / "identity_CelebA.csv").write_text("\n".join(lines) + "\n")
+    assert read(root)["subject"].tolist() == list(map(str, PERSONS))
+
+
 def test_the_folders_of_the_authors_are_read_as_they_are(tmp_path: Path) -> None:
     root = write_files(tmp_path)
     for place, names in {"Anno": (ATTRIBUTES, IDENTITY), "Eval": (PARTITION,), "Img": ("img_align_celeba",)}.items():

@@ -125,6 +125,13 @@ def test_the_root_may_be_the_part_itself(tmp_path: Path) -> None:
     assert len(imdb_wiki.load(str(tmp_path / "imdb_crop"))) == 3
 
 
+def test_a_part_within_a_part_is_read(tmp_path: Path) -> None:
+    write_mat(tmp_path / "imdb_crop")
+    (tmp_path / "root" / "imdb_crop").mkdir(parents=True)
+    (tmp_path / "imdb_crop").rename(tmp_path / "root" / "imdb_crop" / "imdb_crop")
+    assert len(imdb_wiki.load(str(tmp_path / "root"))) == 3
+
+
 def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
     write_mat(tmp_path / "imdb_crop")
     with pytest.raises(RequestError, match=r"wiki_crop or wiki with wiki\.mat"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def test_fairface_without_a_list_names_it(missing: str, tmp_path: Path) -> None:
         datasets.load(Data("fairface", root=str(root)))
 
 
+def test_fairface_rows_that_are_listed_twice_count_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = "train/1.jpg,20-29,Male,White,TRUE\n" * 2
+    root = write_fairface(tmp_path, train, "val/1.jpg,0-2,Female,White,TRUE\n")
+    assert len(datasets.load(Data("fairface", root=str(root), split=OfficialSplit(val=0)))) == 2
+    assert "1 rows list a face a second time" in caplog.text
+
+
 def test_fairface_rows_of_a_cut_list_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     train = "train/1.jpg,20-29,Male,White,TRUE\ntrain/2.jpg,\n"
     root = write_fairface(tmp_path, train, "val/1.jpg,0-2,Female,White,TRUE\n")
@@ -97,6 +105,41 @@ def test_utkface_identical_pictures_are_one_subject(tmp_path: Path) -> None:
     assert datasets.load(Data("utkface", root=str(tmp_path)))["subject"].nunique() == 2
 
 
+def test_utkface_a_photograph_and_its_aligned_face_are_one_subject(tmp_path: Path) -> None:
+    names = [
+        "part1/20_0_0_1.jpg",
+        "UTKFace/20_0_0_1.jpg.chip.jpg",
+        "UTKFace/30_0_0_3.jpg.chip.jpg",
+        "copy/31_0_0_4.jpg",
+    ]
+    for i, name in enumerate(names):
+        write_picture(tmp_path / name, seed=i, size=16)
+    (tmp_path / names[3]).write_bytes((tmp_path / names[0]).read_bytes())  # other labels, the same bytes
+    rows = datasets.load(Data("utkface", root=str(tmp_path))).sort_values("age")
+    assert rows["subject"].nunique() == 2
+    assert rows["subject"].duplicated(keep=False).tolist() == [True, True, False, True]
+
+
+def test_linked_folders_are_read_once_and_what_macos_leaves_is_not(tmp_path: Path) -> None:
+    for i in range(2):
+        write_picture(tmp_path / "root" / "part1" / f"2{i}_0_0_{i}.jpg", seed=i, size=16)
+        write_picture(tmp_path / "elsewhere" / f"3{i}_0_0_{i}.jpg", seed=10 + i, size=16)
+    (tmp_path / "root" / "part3").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "root")
+    (tmp_path / "root" / "part1" / "._20_0_0_0.jpg").write_bytes(b"Mac OS X")
+    write_picture(tmp_path / "root" / "__MACOSX" / "40_0_0_0.jpg", size=16)
+    rows = datasets.load(Data("utkface", root=str(tmp_path / "root")))
+    assert sorted(rows["age"]) == [20, 21, 30, 31]
+
+
+def test_names_that_no_text_can_hold_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_picture(tmp_path / "20_0_0_0.jpg", size=16)
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    shutil.copy(tmp_path / "20_0_0_0.jpg", tmp_path / os.fsdecode(b"caf\xe9") / "21_0_0_1.jpg")
+    assert datasets.load(Data("utkface", root=str(tmp_path)))["age"].tolist() == [20]
+    assert "1 names of pictures are no UTF-8" in caplog.text
+
+
 def test_utkface_published_lists(tmp_path: Path) -> None:
     for i in range(4):
         write_picture(tmp_path / "faces" / f"2{i}_0_0_{i}.jpg.chip.jpg", seed=i, size=16)
@@ -124,6 +167,72 @@ def test_csv_offers_the_label_columns_it_has(tmp_path: Path) -> None:
     rows = datasets.load(experiment.stages[0].data)
     assert rows["age"].tolist() == [20.0, 31.5]
     assert rows["gender"].tolist() == ["female", "male"]
+
+
+def test_csv_columns_may_change_their_names_among_each_other(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "path,file,label\nann,p0.jpg,20\nbob,p1.jpg,30\n")
+    columns = {"path": "file", "subject": "path", "age": "label", "age_group": "label"}
+    rows = datasets.load(Data("csv", root=str(root), columns=columns))
+    assert rows["subject"].tolist() == ["ann", "bob"]
+    assert (rows["age"].tolist(), rows["age_group"].tolist()) == ([20, 30], ["20", "30"])
+
+
+@pytest.mark.parametrize(
+    ("classes", "ordered"),
+    [
+        (("0–2", "3–9", "10–19"), True),
+        (("(0.0, 5.0]", "(5.0, 10.0]", "(10.0, 20.0]"), True),
+        (("0.0", "2.0", "11.0"), True),
+        (("<18", "18-30", "60+"), True),
+        (("under 18", "18 to 60", "more than 60"), True),
+        (("adult", "child", "senior"), False),
+        (("10-19", "10-29", "30-39"), False),
+    ],
+    ids=str,
+)
+def test_csv_age_groups_have_the_order_that_their_numbers_tell(
+    classes: tuple[str, ...], ordered: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = pd.DataFrame({"path": [f"p{i}.jpg" for i in range(3)], "age_group": classes[::-1]})
+    table.to_csv(write_table(tmp_path, ""), index=False)
+    (target,) = datasets.offered(Data("csv", root=str(tmp_path / "faces.csv")))
+    assert target == Classes("age_group", classes, ordered=ordered)
+    assert ("have no order" in caplog.text) is not ordered
+
+
+def test_csv_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="two columns 'age'"):
+        datasets.load(Data("csv", root=str(write_table(tmp_path, "path,age, age\np0.jpg,20,30\n"))))
+
+
+@pytest.mark.parametrize(
+    "name", ["folder", ".", "n" * 300 + ".jpg", "p0.jpg/1.jpg"], ids=["folder", "dot", "long", "in"]
+)
+def test_csv_paths_that_are_no_file_are_counted_as_missing(name: str, tmp_path: Path, caplog) -> None:
+    (tmp_path / "folder").mkdir()
+    root = write_table(tmp_path, f"path,age\np0.jpg,20\n{name},30\n")
+    assert datasets.load(Data("csv", root=str(root)))["age"].tolist() == [20]
+    assert "1 of 2 listed pictures are not there" in caplog.text
+
+
+def by_name(data: Data) -> dict[str, str]:
+    rows = datasets.load(data)
+    return dict(zip(rows["path"].map(lambda path: Path(path).name), rows["split"], strict=True))
+
+
+def test_split_and_limit_do_not_depend_on_where_the_data_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "path,age\n" + "".join(f"p{i}.jpg,20\n" for i in range(40))
+    here, there = tmp_path / "here", tmp_path / "else" / "there"
+    for folder in (here, there):
+        write_table(folder, table, pictures=40)
+    split, limit = RandomSplit(0.3, 0.2, by="image"), 25
+    found = by_name(Data("csv", root=str(here / "faces.csv"), split=split, limit=limit))
+    assert found == by_name(Data("csv", root=str(there / "faces.csv"), split=split, limit=limit))
+    monkeypatch.chdir(here)
+    assert found == by_name(Data("csv", root="faces.csv", split=split, limit=limit))
+    absolute = table.replace("\np", f"\n{here}/p")
+    (here / "absolute.csv").write_text(absolute)
+    assert found == by_name(Data("csv", root="absolute.csv", split=split, limit=limit))
 
 
 def test_csv_age_groups_are_ordered_by_number(tmp_path: Path) -> None:
@@ -162,12 +271,17 @@ def test_csv_split_is_used_as_it_stands(tmp_path: Path) -> None:
     assert datasets.load(data)["split"].tolist() == ["train", "train", "train", "test"]
 
 
-def test_csv_boxes_that_are_no_numbers_are_no_boxes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    text = "path,age,x,y,w,h\np0.jpg,20,1,2,3,4\np1.jpg,21,left,2,3,4\n"
+@pytest.mark.parametrize(
+    "box", ["left,2,3,4", "1,2,,", "0,0,0,0", "10,10,-50,-50", "inf,10,50,50", "0.1,0.1,0.5,0.5"], ids=str
+)
+def test_csv_faces_whose_box_can_be_none_are_left_out(
+    box: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"path,age,x,y,w,h\np0.jpg,20,1,2,3,4\np1.jpg,21,{box}\np2.jpg,22,,,,\n"
     with caplog.at_level(logging.WARNING):
         rows = datasets.load(Data("csv", root=str(write_table(tmp_path, text))))
-    assert rows["x"].isna().tolist() == [False, True]
-    assert "'left'" in caplog.text
+    assert rows["age"].tolist() == [20, 22]
+    assert "1 rows have a face box that is none in pixels" in caplog.text
 
 
 def test_csv_from_windows_and_parquet_say_the_same(tmp_path: Path) -> None:

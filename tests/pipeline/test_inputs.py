@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline import inputs
 from pipeline.config import Augment, Cache
@@ -77,6 +78,15 @@ def test_unreadable_pictures_are_left_out_with_their_reason(tmp_path: Path) -> N
     )
     assert canvases.rows["path"].tolist() == rows["path"].drop([3, 7, 9]).tolist()
     assert len(np.concatenate([batch["image"] for batch in inputs.judging(canvases)])) == 57
+
+
+def test_faces_outside_of_their_picture_are_left_out(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, 60).astype(dict.fromkeys("xywh", float))
+    side = Image.open(rows["path"][0]).size[0]
+    rows.loc[[3, 4, 5], list("xywh")] = [[side, 0, 9, 9], [-9, 2, 9, 9], [-8, 2, 9, 9]]
+    canvases = inputs.make_canvases(rows, 32, 0.4, Cache(), "train")
+    assert canvases.rejected["path"].tolist() == rows["path"][[3, 4]].tolist()
+    assert set(canvases.rejected["reason"]) == {"its face box is outside"}
 
 
 def test_too_many_unreadable_pictures_stop_the_work(tmp_path: Path) -> None:

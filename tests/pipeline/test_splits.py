@@ -84,6 +84,15 @@ def test_copies_and_near_copies_are_counted(tmp_path: Path) -> None:
     assert counts(rows) == {"subjects": 0, "duplicates": 1, "near_duplicates": 2}
 
 
+@given(st.integers(-(2**63), 2**63 - 1), st.sets(st.integers(0, 63), max_size=5))
+def test_near_counts_the_bits_that_differ_the_sign_too(one: int, flipped: set[int]) -> None:
+    other = (one ^ sum(1 << bit for bit in flipped)) & (2**64 - 1)
+    other = other - 2**64 if other >= 2**63 else other
+    hashes = pd.Series([one, other, None], dtype="Int64")
+    assert splits.near(hashes[1:], hashes[:1]).tolist() == [len(flipped) <= splits.NEAR, False]
+    assert splits.with_near(hashes) == (2 if len(flipped) <= splits.NEAR else 0)
+
+
 def test_official_lists_stay_and_validation_comes_from_training_only() -> None:
     listed = ["train"] * 500 + ["test"] * 100
     rows = splits.assign(people([f"p{i}" for i in range(600)], split=listed), OfficialSplit(val=0.1))
@@ -114,6 +123,15 @@ def test_limit_takes_the_same_rows_in_their_order() -> None:
 def test_limit_and_split_by_image_are_independent() -> None:
     rows = splits.assign(splits.limit(people([None] * 400), 100), RandomSplit(0.2, 0.1, by="image"))
     assert (rows["split"] == "train").sum() > 50
+
+
+@given(st.permutations(range(30)))
+def test_strata_do_not_depend_on_the_order_of_rows(order: list[int]) -> None:
+    rows = people([f"p{i // 3}" for i in range(30)], race=[("a", "b")[i % 2] for i in range(30)])
+    split = RandomSplit(0.3, 0.2, stratify="race")
+    whole = splits.assign(rows, split).set_index("path")["split"]
+    shuffled = splits.assign(rows.iloc[order].reset_index(drop=True), split).set_index("path")["split"]
+    assert shuffled.sort_index().equals(whole.sort_index())
 
 
 def folded(sizes: list[int]) -> pd.DataFrame:
