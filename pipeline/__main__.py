@@ -172,10 +172,14 @@ def _train(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     if not parallel.leads():
         return run.path  # of several processes the first goes on alone
     try:
-        print(table(evaluate(run, judged_split(run.experiment))), file=sys.stderr)
-    except EmptySplitError as error:
-        logging.warning("%s", error)
-    export(run)  # after the judgement, which its model card tells of
+        try:
+            print(table(evaluate(run, judged_split(run.experiment))), file=sys.stderr)
+        except EmptySplitError as error:
+            logging.warning("%s", error)
+        export(run)  # after the judgement, which its model card tells of
+    except KeyboardInterrupt:
+        logging.info(f"{run.path} is trained: `evaluate` and `export` do what is left")
+        raise
     follower.end(run)
     return run.path
 
@@ -352,9 +356,12 @@ def _list(chosen: argparse.Namespace) -> str:
 
 
 def _opened(path: str) -> Run:
-    from pipeline.runs import open_run
+    """The run in a directory that is about to be written to."""
+    from pipeline.runs import make_folder, open_run
 
-    return open_run(path)
+    run = open_run(path)
+    make_folder(run.path, "run")
+    return run
 
 
 if __name__ == "__main__":

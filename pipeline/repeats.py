@@ -38,7 +38,11 @@ def carry_out(
     experiment = loading.settle(experiment)
     run = runs.find(experiment, runs_folder)
     if run is None or not run.is_finished:
-        run = train(experiment, runs_folder, resume=run, devices=devices)
+        try:
+            run = train(experiment, runs_folder, resume=run, devices=devices)
+        except KeyboardInterrupt:
+            log.info("to go on with all of them: the same command again")
+            raise
     split = runs.judged_split(experiment)
     if not (run.path / results_name(split)).exists():
         try:
@@ -62,7 +66,11 @@ def over_folds(experiment: Experiment, chosen: str) -> dict[str, Experiment]:
     there = sorted(int(fold) for fold in datasets.read(data)["fold"].dropna().unique())
     wanted = there if chosen == "all" else [fold for fold in there if str(fold) == chosen]
     if not wanted:
-        folds = f"it has {there[0]} to {there[-1]}" if there else "it has none: expected adience or fgnet"
+        folds = (
+            f"it has {there[0]} to {there[-1]}"
+            if there
+            else "it has none, as adience, fgnet or a csv with a column fold have"
+        )
         raise RequestError(f"--folds {chosen}: dataset {data.name} has no such fold, {folds}")
     return {f"fold {fold}": _at_fold(experiment, fold) for fold in wanted}
 

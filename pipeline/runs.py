@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from pipeline import parsing
 from pipeline.config import Data, Experiment, RandomSplit
 from pipeline.errors import RequestError
@@ -169,6 +171,16 @@ def open_run(path: str | Path) -> Run:
 
 
 @contextmanager
+def held(run: Run) -> Iterator[None]:
+    """Within it no other process trains the run. Raises RequestError where another one does."""
+    try:
+        with FileLock(run.path / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise RequestError(f"{run.path} is being trained by another process: wait for its end") from error
+
+
+@contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, which takes its place when the block ends without an error."""
     temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=path.parent)) / path.name
@@ -179,6 +191,10 @@ def written(path: Path) -> Iterator[Path]:
         if path.is_dir():
             path.rename(temporary.with_name("old"))
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename or error.strerror is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk does not say of what
     finally:
         shutil.rmtree(temporary.parent)
 

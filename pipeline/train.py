@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,14 +73,21 @@ def train(
     """
     used = parallel.use(devices)  # first of all: the processes meet before anything is computed
     experiment = settle(experiment)
-    with used.at_work():
+    with used.at_work(), ExitStack() as holds:
         machine.set_up(experiment)
         used.check(experiment)
-        return _train(experiment, runs_folder, resume, tracker if tracker and used.leads else Tracker(), used)
+        if resume and used.leads:
+            holds.enter_context(runs.held(resume))
+        return _train(experiment, runs_folder, resume, tracker if tracker and used.leads else Tracker(), used, holds)
 
 
 def _train(
-    experiment: Experiment, runs_folder: str | Path, resume: Run | None, tracker: Tracker, devices: Devices
+    experiment: Experiment,
+    runs_folder: str | Path,
+    resume: Run | None,
+    tracker: Tracker,
+    devices: Devices,
+    holds: ExitStack,
 ) -> Run:
     tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
     _check_learnable(experiment, tables)
@@ -99,7 +108,7 @@ def _train(
             progress.begin(number)
             at_work = StageRun(experiment, stage, tables[stage.name], network, progress, devices)
             if run is None:  # not before pictures and weights were found to be there
-                run = _begun(experiment, runs_folder, tracker, devices)
+                run = _begun(experiment, runs_folder, tracker, devices, holds)
             if devices.leads:
                 runs.add_rejected(run, at_work.rejected)
             with interrupts.deferred() as heed:
@@ -110,9 +119,9 @@ def _train(
             del at_work  # and its pictures, before the next stage's are read
         if devices.leads:
             _write_model(run, experiment, network, progress, devices)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):  # the latter of a full disk, for one
         if run:
-            log.info(f"interrupted; to go on: python -m pipeline train --resume {run.path}")
+            log.info(f"stopped; this run goes on by: python -m pipeline train --resume {shlex.quote(str(run.path))}")
         raise
     return run
 
@@ -135,9 +144,13 @@ def _check_same_rows(resume: Run, progress: Progress, tables: Mapping[str, pd.Da
             )
 
 
-def _begun(experiment: Experiment, runs_folder: str | Path, tracker: Tracker, devices: Devices) -> Run:
+def _begun(
+    experiment: Experiment, runs_folder: str | Path, tracker: Tracker, devices: Devices, holds: ExitStack
+) -> Run:
     created = str(runs.create(experiment, runs_folder).path) if devices.leads else None
     run = Run(Path(devices.first_says(created)))
+    if devices.leads:
+        holds.enter_context(runs.held(run))
     tracker.begin(run)
     return run
 

@@ -19,7 +19,7 @@ from pipeline import checkpoints, evaluate, export, parsing, train
 from pipeline.__main__ import main
 from pipeline.config import Experiment
 from pipeline.errors import RequestError
-from pipeline.runs import Run, open_run
+from pipeline.runs import Run, held, open_run
 from tests.conftest import relabelled, with_stage
 
 EPOCHS = 4
@@ -213,6 +213,14 @@ def test_a_stage_that_another_followed_is_done(uninterrupted: Run, capsys: pytes
     assert main(["train", "--resume", str(uninterrupted.path), "--epochs", "pretrain=9"]) == 2
     assert "stage pretrain is done" in capsys.readouterr().err
     assert (uninterrupted.path / "experiment.json").read_bytes() == before
+
+
+def test_a_run_that_another_process_trains_is_left_alone(run: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
+    before = {path: path.stat().st_mtime_ns for path in copy.path.rglob("*") if path.name != ".lock"}
+    with held(copy), pytest.raises(RequestError, match="is being trained by another process"):
+        train(with_stage(copy.experiment, epochs=3), resume=copy)
+    assert {path: path.stat().st_mtime_ns for path in copy.path.rglob("*") if path.name != ".lock"} == before
 
 
 def test_data_that_changed_since_are_not_trained_on(tiny: Experiment, faces_csv: Path, tmp_path: Path, caplog) -> None:

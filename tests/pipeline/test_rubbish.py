@@ -83,15 +83,18 @@ def test_a_picture_of_144_megapixels_is_read(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
-    tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (tmp_path / "tiny.json").write_text(parsing.to_json(tiny))
     monkeypatch.setattr(checkpoints.np, "savez", full)
-    assert main(["train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]) == 1
-    assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
+    with caplog.at_level("INFO"):
+        assert main(["train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "No space left on device" in last and "last.npz" in last
+    assert "--resume" in caplog.messages[-1]
     assert not list(tmp_path.rglob(".unfinished-*"))
     assert not list(tmp_path.rglob("last.npz"))
 
