@@ -277,10 +277,11 @@ def predict(
     """What the command does: answer for all inputs (`sources.expand`), write the table to `out`, and pictures with
     boxes and answers into the folder `draw` (a video for a video); answers the table.
 
-    Interrupted (a camera has no end), it keeps what it has.
+    Interrupted, it keeps what it has, and raises KeyboardInterrupt then but for a camera, which has no other end.
     """
     names = sources.expand(inputs)
     predictor, tables, looked_at, began = Predictor(model), [], 0, time.perf_counter()
+    is_cut = False
     followed = predictor.follow(names, faces, every, keep_pixels=draw is not None)
     with drawn.Drawings(draw, predictor.labels["targets"], every, names) as drawings:
         try:
@@ -296,6 +297,7 @@ def predict(
             if not tables:
                 raise
             log.warning("interrupted: what was answered so far is written")
+            is_cut = not any(name.startswith(sources.CAMERA) for name in names)
         except Exception:
             if tables:
                 runs.write_table(out, predictor.complete(tables))
@@ -304,6 +306,8 @@ def predict(
     table, took = predictor.complete(tables), time.perf_counter() - began
     runs.write_table(out, table)
     log.info(f"{looked_at} pictures in {duration(took)}, {looked_at / took:.1f} a second")
+    if is_cut:
+        raise KeyboardInterrupt
     return table
 
 

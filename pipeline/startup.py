@@ -6,6 +6,7 @@ import importlib.util
 import os
 import tempfile
 
+from pipeline import interrupts
 from pipeline.errors import RequestError
 
 
@@ -22,7 +23,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     screen = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
+    with interrupts.deferred(), tempfile.TemporaryFile() as notes:  # Ctrl-C amid C++ code is lost, or breaks it
         os.dup2(notes.fileno(), 2)
         try:
             import tensorflow

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipeline import checkpoints, drawn, interrupts, predict, train
+from pipeline import checkpoints, drawn, interrupts, predict, sources, train
 from pipeline.config import Experiment
 from pipeline.runs import Run, open_run
-from tests.conftest import write_picture
+from tests.conftest import smooth_picture, write_picture
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +118,41 @@ def test_prediction_keeps_what_it_has(run: Run, tmp_path: Path, monkeypatch: pyt
     for number in range(200):
         write_picture(tmp_path / f"{number:03}.png", number)
     monkeypatch.setattr(drawn.Drawings, "add", lambda *_: press_where_it_is_lost())
-    table = predict.predict(run.path, [str(tmp_path)], tmp_path / "answers.csv", faces="whole")
-    assert 0 < len(table) < 200
-    assert len(pd.read_csv(tmp_path / "answers.csv")) == len(table)
+    with pytest.raises(KeyboardInterrupt):  # there were more to answer for
+        predict.predict(run.path, [str(tmp_path)], tmp_path / "answers.csv", faces="whole")
+    assert 0 < len(pd.read_csv(tmp_path / "answers.csv")) < 200
+
+
+def test_a_camera_is_done_when_it_is_interrupted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = (sources.Picture("camera:0", pixels=smooth_picture(0), frame=i) for i in itertools.count())
+    monkeypatch.setattr(sources, "pictures", lambda *_: seen)
+    monkeypatch.setattr(drawn.Drawings, "add", lambda *_: press_where_it_is_lost())
+    assert len(predict.predict(run.path, ["camera:0"], tmp_path / "answers.csv", faces="whole")) > 0
+
+
+def test_starting_up_stops_where_the_import_loses_it(tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text(IMPORTED)
+    program = "from pipeline.startup import import_tensorflow; import_tensorflow(); print('went on')"
+    hears = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"},
+        capture_output=True,
+        text=True,
+        preexec_fn=hears,
+    )
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+
+
+IMPORTED = """
+import os, signal, time
+from types import SimpleNamespace
+
+config = SimpleNamespace(list_physical_devices=list)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+except KeyboardInterrupt:
+    pass  # as in C++
+"""
