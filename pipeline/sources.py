@@ -95,6 +95,8 @@ def expand(inputs: Iterable[str]) -> list[str]:
             found += [name for line in listed if line for name in _expanded(line) or [line]]
         elif (names := _expanded(given)) is None:
             raise RequestError(f"no picture, video or folder {given}")
+        elif not names and glob.has_magic(given):
+            raise RequestError(f"no file is named like {given}")
         else:
             found += names
     if not found:
@@ -157,7 +159,9 @@ def _picture(one: Any, number: int) -> Picture:
             return Picture(name, pixels=_from_pillow(one))
         except ValueError as error:
             return Picture(name, reason=str(error))
-    if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3 and one.size:
+    if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
+        if min(one.shape[:2]) < SMALLEST:
+            return Picture(name, reason="only {1}×{0} pixels".format(*one.shape))
         return Picture(name, pixels=one)
     what = f"an array {one.dtype} {one.shape}" if isinstance(one, np.ndarray) else type(one).__name__
     raise RequestError(f"{name} is {what}: expected a path, bytes, a PIL image, or a uint8 RGB array [H, W, 3]")
@@ -184,8 +188,6 @@ def decoded(content: bytes) -> np.ndarray:
     small to use."""
     try:
         with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW) as picture:
-            if min(picture.size) < SMALLEST:
-                raise ValueError("only {}×{} pixels".format(*picture.size))
             return _from_pillow(picture)
     except ValueError:
         raise
@@ -197,6 +199,8 @@ def _from_pillow(picture: Image.Image) -> np.ndarray:
     """Its upright pixels, uint8 RGB [H, W, 3]. Raises ValueError, with the reason, where there are none."""
     from PIL import ImageOps
 
+    if min(picture.size) < SMALLEST:
+        raise ValueError("only {}×{} pixels".format(*picture.size))
     if picture.mode in _NO_SCALE:
         raise ValueError(f"a picture of Pillow's mode {picture.mode}, whose white is unknown: expected 8 or 16 bits")
     try:

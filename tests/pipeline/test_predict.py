@@ -286,6 +286,11 @@ def test_an_empty_list_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         sources.expand(["-"])
 
 
+def test_a_pattern_that_names_nothing_is_refused_among_others(drawn_faces: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"no file is named like .*\*\.zip"):
+        sources.expand([drawn_faces[0], f"{tmp_path}/*.zip"])
+
+
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no pictures"):
         sources.expand([str(tmp_path)])
@@ -380,6 +385,17 @@ def test_sixteen_bits_are_turned_upright_too() -> None:
 def test_a_pil_image_without_a_scale_gets_a_reason(mode: str, predictor: Predictor) -> None:
     (row,) = predictor(Image.new(mode, (20, 20)), faces="whole").to_dict("records")
     assert row["reason"].startswith(f"a picture of Pillow's mode {mode}")
+
+
+@pytest.mark.parametrize("how", ["whole", "detect"])
+@pytest.mark.parametrize(
+    "given",
+    [Image.new("RGB", (7, 9)), np.zeros((9, 7, 3), np.uint8), Image.new("RGB", (0, 0))],
+    ids=["pil", "array", "0"],
+)
+def test_pixels_of_a_picture_that_is_too_small_get_a_reason(given: object, how: str, predictor: Predictor) -> None:
+    (row,) = predictor([given], faces=how).to_dict("records")
+    assert row["reason"] in ("only 7×9 pixels", "only 0×0 pixels")
 
 
 def test_a_truncated_pil_image_among_others_gets_its_reason(predictor: Predictor) -> None:
