@@ -41,8 +41,12 @@ def resolve(experiment: Experiment) -> Experiment:
         replace(stage, data=replace(stage.data, split=stage.data.split or own_split(stage.data)))
         for stage in experiment.stages
     )
-    wanted = tuple(_with_classes(target, stages[-1].data) for target in experiment.targets)
-    return replace(experiment, stages=stages, targets=wanted or offered(stages[-1].data))
+    data = stages[-1].data
+    wanted = tuple(_with_classes(target, data) for target in experiment.targets)
+    if wanted and data.classes:  # class columns that are named are to be learned, whatever else is
+        named = {target.name for target in wanted}
+        wanted += tuple(one for one in offered(data) if one.name in data.classes and one.name not in named)
+    return replace(experiment, stages=stages, targets=wanted or offered(data))
 
 
 def moved(experiment: Experiment, root: str | None) -> Experiment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -167,6 +168,15 @@ def test_csv_offers_the_label_columns_it_has(tmp_path: Path) -> None:
     rows = datasets.load(experiment.stages[0].data)
     assert rows["age"].tolist() == [20.0, 31.5]
     assert rows["gender"].tolist() == ["female", "male"]
+
+
+def test_class_columns_that_are_named_are_learned_beside_an_experiments_own_targets(tmp_path: Path) -> None:
+    root = write_table(tmp_path, "path,age,smile\np0.jpg,20,yes\np1.jpg,30,no\n")
+    data = Data("csv", root=str(root), classes=("smile",))
+    experiment = with_stage(default_experiment("mobilenetv2"), data=data)
+    resolved = datasets.resolve(replace(experiment, targets=(Regression("age", loss="mse"),)))
+    assert resolved.targets == (Regression("age", loss="mse"), Classes("smile", ("no", "yes")))
+    assert datasets.resolve(resolved).targets == resolved.targets
 
 
 def test_csv_columns_may_change_their_names_among_each_other(tmp_path: Path) -> None:
