@@ -96,7 +96,7 @@ def add_experiment_options(command: argparse.ArgumentParser) -> None:
 def count(text: str) -> int:
     """A whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1")
     return int(text)
 
 

@@ -108,7 +108,7 @@ def compare(paths: Sequence[str | Path]) -> pd.DataFrame:
     run that was not judged, for other rows, labels or classes than the first run's, or when there is nothing that all
     were judged on.
     """
-    if len({*map(Path, paths)}) < max(2, len(paths)):
+    if len({Path(path).resolve() for path in paths}) < max(2, len(paths)):
         raise RequestError(f"compare {' '.join(map(str, paths))}: expected two different runs or more")
     judged = _same_rows([_read(open_run(path)) for path in paths])
     groups = judged[0].subjects.fillna(judged[0].paths).to_numpy()

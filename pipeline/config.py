@@ -6,6 +6,7 @@ answer. What a target *does* is found by its kind under `pipeline/targets/`; thi
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -27,7 +28,7 @@ def _check_target(name: str, weight: float) -> None:
         f"letters, digits and _ . - (map the column to such a name), and neither image nor head nor {MEAN}",
         name,
     )
-    _check(weight > 0, f"weight of {name}", "above 0", weight)
+    _check(0 < weight < math.inf, f"weight of {name}", "above 0", weight)
 
 
 def _check_classes(name: str, classes: tuple[str, ...]) -> None:
@@ -89,7 +90,7 @@ class Head:
         )
         for rate in self.dropout:
             _check_share("head dropout", rate)
-        _check(self.l2 >= 0, "head l2", "at least 0", self.l2)
+        _check(0 <= self.l2 < math.inf, "head l2", "at least 0", self.l2)
 
 
 @dataclass(frozen=True)
@@ -496,8 +497,8 @@ class Optimizer:
     schedule: Schedule = Schedule()
 
     def __post_init__(self) -> None:
-        _check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
-        _check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
+        _check(0 < self.learning_rate < math.inf, "learning_rate", "above 0", self.learning_rate)
+        _check(0 <= self.weight_decay < math.inf, "weight_decay", "at least 0", self.weight_decay)
         if self.name == "sgd":
             _check(self.momentum is None or 0 <= self.momentum < 1, "momentum", "at least 0 and below 1", self.momentum)
         else:

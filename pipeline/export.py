@@ -111,7 +111,10 @@ def _saved_model(run: Run, experiment: Experiment) -> Path:
         log.warning(f"the SavedModel is not compared with the run: {error}")
     model = Answering(load_network(run), experiment)
     with runs.written(folder) as temporary:
-        _archive(model, experiment.model.image_size).write_out(temporary, verbose=False)
+        try:
+            _archive(model, experiment.model.image_size).write_out(temporary, verbose=False)
+        except tf.errors.OpError as error:  # TensorFlow's own of a disk that is full
+            raise WorkError(f"{folder} cannot be written: {error.message}") from error
         beside = _beside(temporary, "saved_model")
         beside.mkdir()
         (beside / "labels.json").write_text(_labels(experiment, margin), encoding="utf-8")

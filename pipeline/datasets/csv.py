@@ -79,7 +79,8 @@ def _read(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     from pipeline import manifests
 
     if root is None or not Path(root).is_file():
-        raise NotThereError(f"dataset csv needs --root, the CSV or Parquet file itself; {root} is no file")
+        there = "" if root is None else f"; {root} is no file"
+        raise NotThereError(f"dataset csv needs --root, the CSV or Parquet file itself{there}")
     path = Path(root)
     if path.suffix.lower() in (".parquet", ".pq"):
         try:

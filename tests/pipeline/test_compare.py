@@ -250,10 +250,10 @@ def test_damaged_files_are_told_in_a_line(pair: list[Path], name: str, content: 
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_run_alone_is_no_comparison(pair: list[Path], count: int) -> None:
+@pytest.mark.parametrize("others", [[], ["."], ["../{}"]], ids=["alone", "twice", "another way"])
+def test_a_run_alone_is_no_comparison(pair: list[Path], others: list[str]) -> None:
     with pytest.raises(RequestError, match="two different runs or more"):
-        compare([pair[0]] * count)
+        compare([pair[0], *(pair[0] / other.format(pair[0].name) for other in others)])
 
 
 def test_the_command_prints_a_table_writes_two_files_and_needs_no_tensorflow(pair: list[Path], tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def _broken(change) -> str:
         (lambda v: v["targets"][0].update(wait=1), r"targets\.0.*wait"),
         (lambda v: v["model"].update(image_size=3), "image_size must be from 8"),
         (lambda v: v["stages"][0]["optimizer"].update(momentum=0.9), "momentum must be left out"),
+        (lambda v: v["stages"][0]["optimizer"].update(learning_rate=float("inf")), "learning_rate must be above 0"),
     ],
 )
 def test_json_that_is_wrong_names_the_field(change, said: str) -> None:

@@ -226,6 +226,18 @@ def test_a_place_of_data_that_is_not_there_is_refused(run, tmp_path: Path, capsy
         assert "mistyped: there is nothing" in capsys.readouterr().err
 
 
+def test_a_saved_model_on_a_full_disk_is_no_defect_of_ours(run, tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "saved_model.pb; No space left on device")
+
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    before = (copy.saved_model / "saved_model.pb").read_bytes()
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(WorkError, match=r"saved_model cannot be written: .*No space left on device"):
+        export(copy)
+    assert (copy.saved_model / "saved_model.pb").read_bytes() == before
+
+
 def test_damaged_labels_are_written_anew(run, tmp_path: Path, caplog) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
     labels = copy.saved_model / "assets.extra" / "labels.json"
