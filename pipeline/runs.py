@@ -173,9 +173,13 @@ def open_run(path: str | Path) -> Run:
 @contextmanager
 def held(run: Run) -> Iterator[None]:
     """Within it no other process trains the run. Raises RequestError where another one does."""
+    lock = run.path / ".lock"
     try:
-        with FileLock(run.path / ".lock", timeout=0):
-            yield
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
     except Timeout as error:
         raise RequestError(f"{run.path} is being trained by another process: wait for its end") from error
 

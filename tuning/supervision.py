@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,14 +52,15 @@ class Trainer:
         self.stop()
 
     def start(self) -> None:
-        """A process that gets ready for its first job."""
+        """A process that gets ready for its first job; what it leaves when it is killed lies in a folder of its own."""
+        self.left = tempfile.TemporaryDirectory(prefix="facet-trainer-")
         self.process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # until it has a job's log
             text=True,
-            env=module_environment(),
+            env=module_environment() | {"TMPDIR": self.left.name},
             start_new_session=True,  # Ctrl-C is for the search, which ends it
         )
         self.answers: queue.Queue[str | None] = queue.Queue()
@@ -71,6 +73,7 @@ class Trainer:
             self.process.wait()
             self.process.stdin.close()
             self.process = None
+            self.left.cleanup()
 
     def events(self, job: dict[str, Any], until: float) -> Iterator[dict[str, Any]]:
         """What the trainer tells of a job, `done` last.

@@ -9,6 +9,7 @@ import math
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,7 @@ from tuning.oracles import make_oracle
 from tuning.record import Folder, Outcome, Plan
 from tuning.search import Request, expected, fitted, planned
 from tuning.space import COLUMNS, explored, load_space, sampled, starting_points
+from tuning.supervision import Trainer
 
 
 def test_a_grid_tries_everything_and_leaves_what_train_takes(space, searched, trained: Path) -> None:
@@ -260,6 +262,15 @@ def test_trials_that_fail_or_are_killed_are_counted_with_their_reasons(space, se
     assert table["reason"][1] == "the loss is nan"
     assert "SIGKILL" in table["reason"][2]
     assert "4 of 6 trials failed" in (folder.path / "search.html").read_text()
+
+
+def test_a_trainer_that_is_killed_leaves_nothing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with Trainer() as trainer:
+        trainer.done({"do": "judge"}, time.time() + 60)
+        assert len(list((tmp_path / "temporary").rglob("tmp*"))) == 1  # what its process wrote
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_where_all_fail_the_status_is_1(space, trained: Path, tmp_path: Path, capsys) -> None:

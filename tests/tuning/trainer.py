@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def main() -> None:
     def say(**told) -> None:
         print(json.dumps(told), flush=True)
 
+    tempfile.mkstemp()  # as TensorFlow does
     for line in sys.stdin:
         job = json.loads(line)
         {"train": train, "judge": judge}[job["do"]](job, say)
