@@ -247,16 +247,17 @@ def _evaluate(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
         if not dataset:
             raise RequestError(f"{[*rest, '--fields'][0]}: unknown, but for how a --dataset is read; give that too")
         data, short = other_data(run, dataset, chosen.root), ["--split", "--views", "--audit"]
-        dataset = overridden(data, chosen, rest, lambda data: data, short, "python -m pipeline evaluate RUN")
+        dataset = overridden(data, chosen, rest, _divided, short, "python -m pipeline evaluate RUN")
     import_tensorflow()
     from pipeline import evaluate
     from pipeline.report import table
 
     results = evaluate(run, chosen.split, dataset, chosen.root, chosen.audit, chosen.views)
-    plain = run.path / results_name(chosen.split, chosen.dataset)
+    name = dataset.name if isinstance(dataset, Data) else dataset
+    plain = run.path / results_name(chosen.split, name)
     beside = json.loads(plain.read_text(encoding="utf-8")) if chosen.views > 1 and plain.is_file() else None
     print(table(results, beside), file=sys.stderr)
-    return run.path / results_name(chosen.split, chosen.dataset, chosen.views)
+    return run.path / results_name(chosen.split, name, chosen.views)
 
 
 def _compare(chosen: argparse.Namespace) -> Path:
@@ -304,13 +305,11 @@ def _serve(chosen: argparse.Namespace) -> str:
 def _data(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     from pipeline import datasets, describe
 
-    def divided(data: Data) -> Data:
-        at_random = RandomSplit(test=0.2, val=0.1, by=chosen.by) if chosen.by else None
-        return replace(data, split=at_random or datasets.own_split(data))
-
     data = _chosen_data(chosen)
+    if chosen.by:
+        data = replace(data, split=RandomSplit(test=0.2, val=0.1, by=chosen.by))
     try:
-        data = overridden(data, chosen, rest, divided, ["--by", "--out"], "python -m pipeline data DATASET")
+        data = overridden(data, chosen, rest, _divided, ["--by", "--out"], "python -m pipeline data DATASET")
         summary = describe.describe(data)
     except NotThereError:
         print(datasets.find(data.name).__doc__)  # where it is to be had, and how it lies on disk
@@ -324,12 +323,19 @@ def _clean(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     from pipeline.clean import clean
 
     def divided(rules: Cleaning) -> Cleaning:
-        return replace(rules, data=replace(rules.data, split=datasets.own_split(rules.data)))
+        return replace(rules, data=_divided(rules.data))
 
     data = _chosen_data(chosen)
     rules = replace(getattr(datasets.find(data.name), "CLEANING", Cleaning()), data=data)
     rules = overridden(rules, chosen, rest, divided, ["--scheduler", "--out"], "python -m pipeline clean DATASET")
     return clean(rules, _out(chosen), chosen.scheduler, chosen.processes)
+
+
+def _divided(data: Data) -> Data:
+    """The data with their own split, whose fields can be set then, unless they have one."""
+    from pipeline import datasets
+
+    return replace(data, split=data.split or datasets.own_split(data))
 
 
 def _chosen_data(chosen: argparse.Namespace) -> Data:

@@ -12,6 +12,10 @@ class EmptySplitError(RequestError):
     """A split without rows cannot be judged."""
 
 
+class ChangedError(RequestError):
+    """The data are no longer those that a run, or a search, began with."""
+
+
 class NotThereError(RequestError):
     """A dataset, or a part of it, does not lie where it was said to."""
 

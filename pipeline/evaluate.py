@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline import card, datasets, inputs, manifests, metrics, plots, runs, splits, targets
 from pipeline.answers import columns
-from pipeline.config import MEAN, Data, Experiment, Stage, Target
+from pipeline.config import MEAN, Data, Experiment, Target
 from pipeline.errors import EmptySplitError, RequestError
 from pipeline.machine import set_up
 from pipeline.network import load_network
@@ -59,11 +59,11 @@ def evaluate(
         data = experiment.stages[-1].data
     table = datasets.load(data)
     if dataset is None:
-        _compare_with_trained_on(run, experiment.stages[-1], table)
+        _compare_with_trained_on(run, table)
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
         raise EmptySplitError(f"the {split} split of {data.name} is empty: nothing to evaluate")
-    judged_targets = [target for target in experiment.targets if _can_judge(target, data, rows)]
+    judged_targets = [target for target in experiment.targets if _can_judge(target, data, table)]
     if not judged_targets:
         raise RequestError(
             f"{data.name} has none of the run's targets: {', '.join(t.name for t in experiment.targets)}"
@@ -101,30 +101,31 @@ def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str,
     return table
 
 
-def _compare_with_trained_on(run: Run, stage: Stage, table: pd.DataFrame) -> None:
-    noted = run.environment.get("stages", {}).get(stage.name, {}).get("manifest")
-    if noted not in (None, manifests.fingerprint(table)):
+def _compare_with_trained_on(run: Run, table: pd.DataFrame) -> None:
+    experiment = run.experiment
+    stage = experiment.stages[-1]
+    noted = run.environment.get("stages", {}).get(stage.name, {}).get("examples")
+    if noted not in (None, manifests.examples_hash(table, [target.name for target in experiment.targets])):
         log.warning(
             f"{stage.data.name} has changed since the run was trained on it (other pictures, labels or splits): rows "
             "that are judged may have trained it"
         )
 
 
-def _can_judge(target: Target, data: Data, rows: pd.DataFrame) -> bool:
-    if target.name not in rows:
+def _can_judge(target: Target, data: Data, table: pd.DataFrame) -> bool:
+    if target.name not in table:
         log.warning(f"{data.name} has no {target.name}: it is not judged")
         return False
-    try:
-        datasets.check_classes(target, data, rows)
-    except RequestError as error:
-        log.warning(f"{error}; it is not judged")
-        return False
-    return True
+    said, is_other = datasets.strange_labels(target, data, table)
+    if said:
+        log.warning(f"{said}: {'it is not judged' if is_other else 'they count as unknown'}")
+    return not is_other
 
 
 def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed: bool) -> pd.DataFrame | None:
-    """The training rows of all stages. What is judged, `data` with its `table`, is not read again. The subjects of
-    another dataset are nobody of this one's, whatever they are called.
+    """The training rows of all stages. What is judged, `data` with its `table`, is not read again. Subjects of two
+    datasets are not the same, whatever they are called, but for those of a table of somebody's own (csv), who may be
+    anyone: of them it is said.
 
     Where they are not at hand, None with a warning; or, if they are `needed`, RequestError.
     """
@@ -135,10 +136,15 @@ def _trained_on(experiment: Experiment, data: Data, table: pd.DataFrame, needed:
             raise
         log.warning(f"leaks are not counted, since the training rows are not at hand: {error}")
         return None
-    tables = [
-        table if stage.data.name == data.name else table.assign(subject=None)
-        for stage, table in zip(experiment.stages, tables, strict=True)
-    ]
+    for i, other in enumerate(stage.data.name for stage in experiment.stages):
+        if other == data.name:
+            continue
+        if "csv" not in (other, data.name):
+            tables[i] = tables[i].assign(subject=None)
+        elif same := len({*tables[i]["subject"].dropna()} & {*table["subject"].dropna()}):
+            log.warning(
+                f"{same} subjects of {other} and {data.name} go by one name: they are taken for the same people"
+            )
     return pd.concat([table[table["split"] == "train"] for table in tables], ignore_index=True)
 
 

@@ -14,7 +14,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -165,23 +165,33 @@ def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str,
 
 
 def _pictures(folder: Path, dataset: str) -> list[Path]:
-    """All pictures under a folder and the folders that it links to, in order of their names; without what macOS leaves
-    beside them. Names that no text can hold are left out with a counted warning."""
-    files, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        files += [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.is_file()]
+    """All pictures under a folder, in order of their names; without what macOS leaves beside them. Names that no text
+    can hold are left out with a counted warning."""
+    paths = (Path(place, name) for place, names in _folders(folder) for name in names if not name.startswith("."))
+    files = [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.is_file()]
     legible = sorted(path for path in files if _is_text(str(path)))
     if len(legible) < len(files):
         strange = len(files) - len(legible)
         warn_of_dropped(strange, f"{dataset}: {strange} names of pictures are no UTF-8 and are left out")
     return legible
+
+
+def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder under the root with the names in it, each once; those that are linked to after all others, and none
+    that holds the root itself."""
+    seen, queue, inmost = set(), [str(root)], root.resolve()
+    for top in queue:
+        if top != str(root) and inmost.is_relative_to(Path(top).resolve()):
+            continue
+        for place, folders, names in os.walk(top):
+            real = os.path.realpath(place)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+            queue += [str(path) for path in (Path(place, name) for name in folders) if path.is_symlink()]
+            yield place, names
 
 
 def _is_text(name: str) -> bool:
@@ -203,9 +213,9 @@ def text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     )
 
 
-def listed(rows: pd.DataFrame, source: str, root: str | None = None) -> pd.DataFrame:
+def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     """A loader's rows with every column of the manifest, `path` as it is on disk, THERE: whether it is, and NAME: what
-    it is called from the dataset's root on.
+    it is called wherever the dataset lies (unless the loader says it, file and folder).
 
     Rows with a face box that can be none are left out with a counted warning. Raises RequestError when there are no
     rows, or none of the pictures is there.
@@ -223,6 +233,8 @@ def listed(rows: pd.DataFrame, source: str, root: str | None = None) -> pd.DataF
         elif name in BOX:
             rows[name] = np.nan
     rows = _with_possible_boxes(rows, source)
+    if NAME not in rows:
+        rows[NAME] = names(rows["path"])
     entries: dict[Path, dict[str, Path]] = {}
     found = [_found(Path(path), entries) for path in rows["path"]]
     if not any(found):
@@ -231,20 +243,12 @@ def listed(rows: pd.DataFrame, source: str, root: str | None = None) -> pd.DataF
             "--root, and that the archives with the pictures are unpacked there"
         )
     paths = [path or name for path, name in zip(found, rows["path"], strict=True)]
-    return rows.assign(path=paths, **{THERE: [path is not None for path in found], NAME: names(rows["path"], root)})
+    return rows.assign(path=paths, **{THERE: [path is not None for path in found]})
 
 
-def names(paths: Iterable[str], root: str | None = None) -> list[str]:
-    """File and folder of each path, from a dataset's root (or the folder of the file that it is) on: without what
-    differs from one machine to another."""
-    base = None if root is None else root if Path(root).is_dir() else str(Path(root).parent)
-    folders: dict[str, str] = {}
-    found = []
-    for folder, name in map(os.path.split, paths):
-        if folder not in folders:
-            folders[folder] = Path(os.path.relpath(folder or ".", base) if base else folder).name
-        found.append(f"{folders[folder]}/{name}" if folders[folder] else name)
-    return found
+def names(paths: Iterable[str]) -> list[str]:
+    """File and folder of each path: what does not differ from one machine to another."""
+    return ["/".join(Path(path).parts[-2:]) for path in paths]
 
 
 def _with_possible_boxes(rows: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -386,7 +390,15 @@ def groups(rows: pd.DataFrame) -> pd.Series:
 
 
 def fingerprint(rows: pd.DataFrame) -> str:
-    """A hash of what the rows say (not of where they lie): the same for the same data on any machine. A column that is
-    unknown everywhere says nothing."""
-    said = rows.dropna(axis="columns", how="all").assign(path=[Path(path).name for path in rows["path"]])
+    """A hash of what the rows say (not of where they lie): the same for the same data on any machine."""
+    said = rows.assign(path=[Path(path).name for path in rows["path"]])
     return hashlib.sha256(said.to_csv(index=False).encode()).hexdigest()
+
+
+def examples_hash(rows: pd.DataFrame, labels: Iterable[str]) -> str:
+    """A hash of what a network learns from the rows: which picture is in which split, whose it is, where its face is
+    and what it is labelled. Neither the rows' order nor another column changes it, nor where the pictures lie."""
+    columns = ["path", "split", "subject", *BOX, *(name for name in LANDMARKS if name in rows), *labels]
+    said = rows.reindex(columns=columns).assign(path=[Path(path).name for path in rows["path"]])
+    lines = said.to_csv(index=False, header=False).splitlines()
+    return hashlib.sha256("\n".join([",".join(columns), *sorted(lines)]).encode()).hexdigest()

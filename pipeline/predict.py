@@ -297,7 +297,7 @@ def predict(
             if not tables:
                 raise
             log.warning("interrupted: what was answered so far is written")
-            is_cut = not any(name.startswith(sources.CAMERA) for name in names)
+            is_cut = looked_at < total and not any(name.startswith(sources.CAMERA) for name in names)
         except Exception:
             if tables:
                 runs.write_table(out, predictor.complete(tables))

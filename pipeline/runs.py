@@ -14,9 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from pipeline import parsing
+from pipeline import locks, parsing
 from pipeline.config import Data, Experiment, RandomSplit
 from pipeline.errors import RequestError
 
@@ -173,15 +171,13 @@ def open_run(path: str | Path) -> Run:
 @contextmanager
 def held(run: Run) -> Iterator[None]:
     """Within it no other process trains the run. Raises RequestError where another one does."""
-    lock = run.path / ".lock"
+    folder = os.open(run.path, os.O_RDONLY)
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-    except Timeout as error:
-        raise RequestError(f"{run.path} is being trained by another process: wait for its end") from error
+        if not locks.take(folder):
+            raise RequestError(f"{run.path} is being trained by another process: wait for its end")
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager

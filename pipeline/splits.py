@@ -146,5 +146,5 @@ def _share(text: str) -> float:
 
 
 def _names(rows: pd.DataFrame) -> pd.Series:
-    """What the pictures are called wherever the dataset lies; of rows that are not told so, by file and folder."""
+    """What the pictures are called wherever the dataset lies."""
     return rows[manifests.NAME] if manifests.NAME in rows else pd.Series(manifests.names(rows["path"]), rows.index)

@@ -27,11 +27,12 @@ from pipeline import (
     metrics,
     parallel,
     runs,
+    sharing,
     targets,
 )
 from pipeline.checkpoints import Progress, Row
 from pipeline.config import MEAN, Augment, Experiment, Stage, Target
-from pipeline.errors import RequestError, WorkError
+from pipeline.errors import ChangedError, RequestError, WorkError
 from pipeline.loading import settle
 from pipeline.network import build_network, hand_over, leaves, reseed
 from pipeline.objective import Judged, Trainer, judge
@@ -76,8 +77,7 @@ def train(
     with used.at_work(), ExitStack() as holds:
         machine.set_up(experiment)
         used.check(experiment)
-        if resume and used.leads:
-            holds.enter_context(runs.held(resume))
+        _hold(resume, used, holds)
         return _train(experiment, runs_folder, resume, tracker if tracker and used.leads else Tracker(), used, holds)
 
 
@@ -89,16 +89,19 @@ def _train(
     devices: Devices,
     holds: ExitStack,
 ) -> Run:
-    tables = {s.name: _labelled(s, datasets.load(s.data), experiment.targets) for s in experiment.stages}
+    tables = {s.name: _labelled(s, experiment.targets, s is experiment.stages[-1]) for s in experiment.stages}
     _check_learnable(experiment, tables)
     experiment = _balanced(experiment, tables[experiment.stages[-1].name])
     if not (tables[experiment.stages[-1].name]["split"] == "test").any():
         log.warning("there are no test rows: the run cannot be judged on rows that chose nothing")
+    learned = examples(experiment, tables)
+    devices.agree("the data", learned)
     progress = checkpoints.read(resume) if resume else Progress()
     run, network = resume, None
     if resume:
         _check_done_stages(experiment, resume, progress)
-        _check_same_rows(resume, progress, tables)
+        began_with = {stage: notes["examples"] for stage, notes in progress.notes.items() if "examples" in notes}
+        check_unchanged(resume.path, began_with, learned)
     if resume and devices.leads:
         runs.reopen(resume, experiment)
         tracker.begin(resume)
@@ -106,7 +109,7 @@ def _train(
         for number in range(progress.stage, len(experiment.stages)):
             stage = experiment.stages[number]
             progress.begin(number)
-            at_work = StageRun(experiment, stage, tables[stage.name], network, progress, devices)
+            at_work = StageRun(experiment, stage, tables[stage.name], network, progress, devices, learned[stage.name])
             if run is None:  # not before pictures and weights were found to be there
                 run = _begun(experiment, runs_folder, tracker, devices, holds)
             if devices.leads:
@@ -134,13 +137,39 @@ def _check_done_stages(experiment: Experiment, resume: Run, progress: Progress) 
             raise RequestError(f"stage {now.name} is done; more epochs can be given to {at_work}, which followed it")
 
 
-def _check_same_rows(resume: Run, progress: Progress, tables: Mapping[str, pd.DataFrame]) -> None:
-    """A run goes on with the rows that it began with: of others, some that are to judge it may have trained it."""
-    for stage, notes in progress.notes.items():
-        if notes["manifest"] != manifests.fingerprint(tables[stage]):
-            raise RequestError(
-                f"{resume.path} cannot go on: the data of stage {stage} have changed since it began (other pictures, "
-                "labels or splits); put them back, or train anew"
+def _hold(run: Run | None, devices: Devices, holds: ExitStack) -> None:
+    """Keep other commands from a run. Raises RequestError, in every process of this one, where another trains it."""
+    refused = None
+    if run and devices.leads:
+        try:
+            holds.enter_context(runs.held(run))
+        except RequestError as error:
+            refused = str(error)
+    if reason := devices.first_says(refused):
+        raise RequestError(reason)
+
+
+def examples(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """By stage, a hash of what it learns from (`manifests.examples_hash`). tables: its rows."""
+    labels = [target.name for target in experiment.targets]
+    return {
+        stage.name: sharing.shared(
+            f"examples of {stage.data.name}",
+            (stage.data, labels),
+            lambda table=tables[stage.name]: manifests.examples_hash(table, labels),
+        )
+        for stage in experiment.stages
+    }
+
+
+def check_unchanged(what: Path, began_with: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raises ChangedError where a stage would go on with other examples than it began with: some that are to judge may
+    have been learned from."""
+    for stage, before in began_with.items():
+        if before != now.get(stage, before):
+            raise ChangedError(
+                f"{what} cannot go on: the data of stage {stage} have changed since it began (other pictures, labels "
+                "or splits); put them back, or remove that folder to begin anew"
             )
 
 
@@ -149,8 +178,7 @@ def _begun(
 ) -> Run:
     created = str(runs.create(experiment, runs_folder).path) if devices.leads else None
     run = Run(Path(devices.first_says(created)))
-    if devices.leads:
-        holds.enter_context(runs.held(run))
+    _hold(run, devices, holds)
     tracker.begin(run)
     return run
 
@@ -180,10 +208,11 @@ class StageRun:
         table: pd.DataFrame,
         before: keras.Model | None,
         progress: Progress,
-        devices: Devices = parallel.ONE,
+        devices: Devices,
+        learned: str,
     ) -> None:
         self.experiment, self.stage, self.progress, self.devices = experiment, stage, progress, devices
-        self.manifest = manifests.fingerprint(table)
+        self.manifest, self.learned = manifests.fingerprint(table), learned
         self.train, self.val = (self._canvases(table, split) for split in ("train", "val"))
         devices.agree("the pictures that can be read", [manifests.fingerprint(c.rows) for c in (self.train, self.val)])
         encoded = {t.name: targets.of(t).encode(self.train.rows[t.name]) for t in experiment.targets}
@@ -361,6 +390,7 @@ class StageRun:
         pictures = (self.progress.epoch + 1) * self.steps * self.batch_size
         self.progress.notes[self.stage.name] = {
             "manifest": self.manifest,
+            "examples": self.learned,
             "trainable_parameters": _count(self.network.trainable_weights),
             "trainable_layers": [layer.name for layer in leaves(self.network) if layer.trainable_weights],
             "trunk_views_kept": 0 if self.learner is self.network else len(self.shown),
@@ -447,17 +477,22 @@ def _frozen(network: keras.Model) -> list[int]:
     return [i for i, weight in enumerate(network.weights) if id(weight) in held]
 
 
-def _labelled(stage: Stage, table: pd.DataFrame, wanted: Sequence[Target]) -> pd.DataFrame:
+def _labelled(stage: Stage, wanted: Sequence[Target], is_last: bool) -> pd.DataFrame:
     """The stage's table with a column for every target; a label that the dataset does not have is unknown everywhere.
 
     Raises RequestError when there is nothing to learn from.
     """
+    table = datasets.load(stage.data)
     table = table.assign(**{target.name: None for target in wanted if target.name not in table})
     train = table[table["split"] == "train"]
     if train.empty:
         raise RequestError(f"stage {stage.name}: the training split of {stage.data.name} is empty ({len(table)} rows)")
     for target in wanted:
-        datasets.check_classes(target, stage.data, table)
+        said, is_other = datasets.strange_labels(target, stage.data, table)
+        if is_other and is_last:
+            raise RequestError(f"{said}: list the dataset's own classes in the target, or leave it out")
+        if said:
+            log.warning(f"{said}: they count as unknown")
     if not any(targets.of(target).encode(train[target.name])[1].any() for target in wanted):
         names = " or ".join(target.name for target in wanted)
         raise RequestError(

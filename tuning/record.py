@@ -14,8 +14,6 @@ results.json          which trial won, by what, and how it did on the test split
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -23,10 +21,10 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pipeline import parsing, runs
+from pipeline import locks, parsing, runs
 from pipeline.config import Experiment
 from pipeline.errors import RequestError
 from pipeline.metrics import is_lower_better
@@ -110,8 +108,8 @@ class Outcome:
     """What came of a trial.
 
     status: done or failed; value: of the objective, at the epoch that the run keeps; row: that epoch's row of
-    history.csv; epochs: how many it has had; ended: seconds that the search had taken by then; rows: a hash of each
-    stage's rows, by its name (`manifests.fingerprint`).
+    history.csv; epochs: how many it has had; ended: seconds that the search had taken by then; examples: a hash of
+    what each stage learned from, by its name (`manifests.examples_hash`).
     """
 
     status: str
@@ -122,7 +120,7 @@ class Outcome:
     seconds: float = 0.0
     ended: float = 0.0
     run: str = ""
-    rows: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class Folder:
         """Within it no other process works on the search. chief: the address under which this one is its chief. Raises
         RequestError where another one does."""
         with (self.path / "lock").open("a") as lock:
-            if not _taken(lock, fcntl.LOCK_EX):
+            if not locks.take(lock.fileno()):
                 raise RequestError(
                     f"{self.path} is being searched by another process: wait for its end, or leave --resume out to "
                     "search anew"
@@ -171,7 +169,7 @@ class Folder:
         """Whether a process is at work on the search, or it is somebody else's."""
         try:
             with (self.path / "lock").open("a") as lock:
-                return not _taken(lock, fcntl.LOCK_SH)
+                return not locks.take(lock.fileno(), shared=True)
         except PermissionError:
             return True
 
@@ -267,18 +265,6 @@ class Folder:
         columns = list(dict.fromkeys([*first, *plan.names, "after", "seconds", "reason", "run"]))
         table = pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64", "epochs": "Int64"})
         return table if plan.algorithm == "hyperband" else table.drop(columns="after")
-
-
-def _taken(lock: IO[str], how: int) -> bool:
-    """Take a lock, unless another process has it; on a file system without locks nobody has."""
-    try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-    return True
 
 
 def create(runs_folder: Path, name: str, plan: Plan) -> Folder:

@@ -27,11 +27,12 @@ def module_environment() -> dict[str, str]:
 
 
 class FailedError(RuntimeError):
-    """The job failed, with the reason; `wrong` where what was asked for is at fault."""
+    """The job failed, with the reason; `wrong` where what was asked for is at fault, `changed` where the data are no
+    longer those of before."""
 
-    def __init__(self, reason: str, wrong: bool = False) -> None:
+    def __init__(self, reason: str, wrong: bool = False, changed: bool = False) -> None:
         super().__init__(reason)
-        self.wrong = wrong
+        self.wrong, self.changed = wrong, changed
 
 
 class StoppedError(RuntimeError):
@@ -112,7 +113,7 @@ class Trainer:
                 raise FailedError(self._death())
             event = json.loads(line)
             if event["event"] == "failed":
-                raise FailedError(event["reason"], event["wrong"])
+                raise FailedError(event["reason"], event["wrong"], event["changed"])
             yield event
 
     def _death(self) -> str:

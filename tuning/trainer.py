@@ -1,10 +1,12 @@
 """A process that trains one experiment after another: `python -m tuning.trainer`, a job a line on stdin, as JSON.
 
-{"do": "train", "experiment": …, "runs": folder, "resume": run or null, "log": file, "track": …, "group": …}
+{"do": "train", "experiment": …, "runs": folder, "resume": run or null, "log": file, "track": …, "group": …,
+ "examples": what other trials on these data learned from}
 {"do": "judge", "run": folder, "log": file}
 
 It answers, a line each, {"event": "begun", "run": …}, {"event": "epoch", "row": a row of history.csv}, and at the end
-{"event": "done", …} or {"event": "failed", "reason": …, "wrong": whether the request was}. `seconds` are since the job
+{"event": "done", …} or {"event": "failed", "reason": …, "wrong": whether the request was, "changed": whether the
+data have}. `seconds` are since the job
 came. What else is said goes to the job's log. It ends with stdin, that is with whoever started it.
 """
 
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import sharing
-from pipeline.errors import EmptySplitError, RequestError, WorkError
+from pipeline.errors import ChangedError, EmptySplitError, RequestError, WorkError
 from pipeline.runs import Run, open_run
 from pipeline.startup import import_tensorflow
 from pipeline.tracking import Tracker, tracker
@@ -76,10 +78,11 @@ def _do(job: dict[str, Any], say: Say) -> None:
     try:
         say("done", **_JOBS[job["do"]](job, say))
     except (RequestError, WorkError) as error:
-        say("failed", reason=str(error), wrong=isinstance(error, RequestError))
+        changed = isinstance(error, ChangedError)
+        say("failed", reason=str(error), wrong=isinstance(error, RequestError), changed=changed)
     except Exception as error:
         traceback.print_exc()
-        say("failed", reason=_reason(error), wrong=False)
+        say("failed", reason=_reason(error), wrong=False, changed=False)
 
 
 def _reason(error: Exception) -> str:
@@ -92,16 +95,21 @@ def _reason(error: Exception) -> str:
 def _train(job: dict[str, Any], say: Say) -> dict[str, Any]:
     import keras
 
-    from pipeline import parsing, train
+    from pipeline import datasets, parsing, train
+    from pipeline.loading import settle
+    from pipeline.train import check_unchanged, examples
 
     keras.backend.clear_session()  # of the trial before: names and memory
-    experiment = parsing.from_json(json.dumps(job["experiment"]), "the trial")
+    experiment = settle(parsing.from_json(json.dumps(job["experiment"]), "the trial"))
     resumed = open_run(job["resume"]) if job["resume"] else None
+    if job.get("examples"):
+        tables = {stage.name: datasets.load(stage.data) for stage in experiment.stages}
+        check_unchanged(Path(job["runs"]).parent, job["examples"], examples(experiment, tables))
     follower = tracker(job["track"], job["group"])
     run = train(experiment, job["runs"], resumed, _Teller(say, follower))
     follower.end(run)
-    rows = {stage: notes["manifest"] for stage, notes in run.environment["stages"].items()}
-    return {"run": str(run.path), "history": run.history.to_dict("records"), "rows": rows}
+    learned = {stage: notes["examples"] for stage, notes in run.environment["stages"].items()}
+    return {"run": str(run.path), "history": run.history.to_dict("records"), "examples": learned}
 
 
 def _judge(job: dict[str, Any], say: Say) -> dict[str, Any]:

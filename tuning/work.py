@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from pipeline import metrics, runs
 from pipeline.config import Data, Experiment
-from pipeline.errors import RequestError
+from pipeline.errors import ChangedError, RequestError
 from tuning.record import Folder, Outcome, Plan
 from tuning.space import Space, change, load_space, sampled
 from tuning.supervision import FailedError, StoppedError, Trainer
@@ -54,8 +54,9 @@ def _done(
     try:
         outcome = _trained(folder, plan, space, trial_id, trainer, told)
     except (FailedError, RequestError) as error:
+        if getattr(error, "changed", False):
+            raise ChangedError(str(error)) from error
         outcome = Outcome("failed", str(error))
-    _check_same_rows(folder, plan, space, trial_id, outcome)
     now = time.time()
     outcome = replace(outcome, seconds=round(now - began, 2), ended=round(folder.spent(now), 2))
     folder.add(trial_id, outcome)
@@ -69,6 +70,7 @@ def _trained(
     resumed = _begun(folder, trial_id)
     job = {"do": "train", "experiment": asdict(experiment), "runs": str(folder.path / "trials")}
     job |= {"resume": resumed and str(resumed), "track": plan.track, "group": folder.path.name}
+    job |= {"examples": _learned_by_others(folder, plan, space, trial_id)}
     done = trainer.done(job | {"log": str(folder.trial(trial_id) / "log.txt")}, folder.until, told)
     last = experiment.stages[-1]
     row = metrics.kept([row for row in done["history"] if row["stage"] == last.name], last.keep)
@@ -76,24 +78,18 @@ def _trained(
     if not isinstance(value, float) or not math.isfinite(value):
         raise FailedError(f"{plan.objective} is {value}, which is no number to compare")
     path = str(Path(done["run"]).relative_to(folder.path))
-    return Outcome("done", value=value, row=row, epochs=len(done["history"]), run=path, rows=done["rows"])
+    return Outcome("done", value=value, row=row, epochs=len(done["history"]), run=path, examples=done["examples"])
 
 
-def _check_same_rows(folder: Folder, plan: Plan, space: Space, trial_id: str, outcome: Outcome) -> None:
-    """Raises RequestError where a trial saw other rows than an earlier one on the same data, and removes its run: their
-    values cannot be compared."""
+def _learned_by_others(folder: Folder, plan: Plan, space: Space, trial_id: str) -> Mapping[str, str]:
+    """What the first trial on the same data learned from; nothing where there was none. Trials on other examples than
+    these cannot be compared with it."""
 
     def data(trial: str) -> list[Data]:
         return [stage.data for stage in experiment_of(plan, space, folder.values(trial), trial).stages]
 
-    done = {other: one for other, one in folder.outcomes().items() if one.status == outcome.status == "done"}
-    first = next((other for other in done if data(other) == data(trial_id)), None)
-    if first is not None and done[first].rows != outcome.rows:
-        shutil.rmtree(folder.path / outcome.run)
-        raise RequestError(
-            f"{folder.path} cannot go on: the data have changed since trial {first} (other pictures, labels or "
-            "splits); put them back, or remove that folder to search anew"
-        )
+    done = {other: one.examples for other, one in folder.outcomes().items() if one.examples}
+    return next((learned for other, learned in done.items() if data(other) == data(trial_id)), {})
 
 
 def experiment_of(plan: Plan, space: Space, values: Mapping[str, Any], name: str) -> Experiment:

@@ -1,16 +1,15 @@
 """Datasets: one file each, `load(root, **options) -> manifest`, and what they have in common.
 
 A dataset's file has TARGETS (what it can teach) and SPLIT (how its rows are divided unless an experiment says
-otherwise), or a function `targets` or `split` of `(root, **options)` where that depends on the files; `load`; and a
-docstring that says where the data come from and under which licence. It imports pandas only where it reads: naming a
-dataset stays cheap.
+otherwise), or a function `targets` or `split` of `(root, **options)` where that depends on the files; FLAT where a
+picture is known by its file's name alone, in whatever folder; `load`; and a docstring that says where the data come
+from and under which licence. It imports pandas only where it reads: naming a dataset stays cheap.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -22,9 +21,6 @@ from pipeline.errors import RequestError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-log = logging.getLogger(__name__)
 
 
 def find(name: str) -> ModuleType:
@@ -75,23 +71,18 @@ def _with_classes(target: Target, data: Data) -> Target:
     return replace(target, classes=declared[target.name])
 
 
-def check_classes(target: Target, data: Data, rows: pd.DataFrame) -> None:
-    """Warn of labels that are none of the target's classes: they count as unknown.
-
-    Raises RequestError where they are most of the labels, and classes of the target are not among the labels: the
-    dataset has other classes by that name.
-    """
+def strange_labels(target: Target, data: Data, rows: pd.DataFrame) -> tuple[str, bool]:
+    """What is to be said of labels that are none of the target's classes ("" where there are none), and whether the
+    dataset has other classes by that name: most labels are none of them, and some of them no row has."""
     classes, labels = getattr(target, "classes", ()), rows[target.name].dropna()
     strange = labels[~labels.isin(classes)]
     if not classes or strange.empty:
-        return
+        return "", False
     said = (
         f"{len(strange)} of {len(labels)} {target.name} labels of {data.name} are none of the classes "
         f"{', '.join(classes)}, the first is {strange.iloc[0]!r}"
     )
-    if 2 * len(strange) > len(labels) and not set(classes) <= set(labels):
-        raise RequestError(f"{said}: list the dataset's own classes in the target, or leave it out")
-    log.warning(f"{said}: they count as unknown")
+    return said, 2 * len(strange) > len(labels) and not set(classes) <= set(labels)
 
 
 def offered(data: Data) -> tuple[Target, ...]:
@@ -142,7 +133,9 @@ def _listed(data: Data) -> pd.DataFrame:
     from pipeline import manifests, splits
 
     rows = _cleaned(data) if _is_table(data) else find(data.name).load(data.root, **_options(data))
-    return splits.limit(manifests.listed(rows, _source(data), data.root), data.limit)
+    if getattr(find(data.name), "FLAT", False):
+        rows[manifests.NAME] = [Path(path).name for path in rows["path"]]
+    return splits.limit(manifests.listed(rows, _source(data)), data.limit)
 
 
 def _source(data: Data) -> str:

@@ -144,19 +144,30 @@ def _in_both(attributes: pd.DataFrame, partition: pd.Series, lists: list[Path]) 
 
 def _persons(entries: dict[str, Path], pictures: pd.Index) -> pd.Series | None:
     """Who is in each picture; None where nobody says so."""
-    from pipeline import manifests
-
     path = entries.get("identity_celeba.txt") or entries.get("identity_celeba.csv")
     if path is None:
         log.warning("celeba: there is no identity_CelebA.txt, so nobody knows whose faces are in two splits")
         return None
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        separator = "," if "," in lines.readline() else None
-    table = manifests.read_list(path, ["image_id", "person"], separator=separator)  # a header is a row of no picture
+    table = _identities(path)
     found = table.drop_duplicates("image_id").set_index("image_id")["person"].reindex(pictures)
     if found.isna().any():
         log.warning(f"{path}: {found.isna().sum()} of {len(found)} pictures have no person there, whose is unknown")
     return found
+
+
+def _identities(path: Path) -> pd.DataFrame:
+    """image_id and person, from the authors' list, or from CSV with a header or without one."""
+    from pipeline import manifests
+
+    names = ["image_id", "person"]
+    table = manifests.read_csv(path, []) if path.suffix.lower() == ".csv" else None
+    if table is None or len(table.columns) < 2:
+        return manifests.read_list(path, names)
+    first = table.columns[:2].tolist()
+    table = table[first].set_axis(names, axis="columns")
+    if first[0].lower().endswith(".jpg"):  # no header but a picture
+        table.loc[len(table)] = first
+    return table
 
 
 def _labels(attributes: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TARGETS = (Regression("age"), Binary("gender"))
+FLAT = True
 
 _NAME = re.compile(
     r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+) ?\.?(jpg|jpeg|png)(\.chip\.jpg)?", re.I

@@ -126,7 +126,17 @@ def test_csv_lists_beside_identities_know_the_persons(tmp_path: Path) -> None:
     assert read(root)["subject"].tolist() == list(map(str, PERSONS))
 
 
-@pytest.mark.parametrize("form", ["{} {}", "{},{}", "image_id,identity\n{},{}"], ids=["spaces", "commas", "header"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} {}",
+        "{},{}",
+        "image_id,identity\n{},{}",
+        'image_id,identity\n"{}","{}"',
+        "image_id;identity;set\n{};{};a",
+    ],
+    ids=["spaces", "commas", "header", "quotes", "semicolons"],
+)
 def test_identities_in_a_csv_are_known_however_it_is_written(form: str, tmp_path: Path) -> None:
     header, _, row = form.rpartition("\n")
     lines = [header] * bool(header) + [row.format(*one) for one in zip(PICTURES, PERSONS, strict=True)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline import checkpoints, evaluate, export, parsing, train
@@ -226,6 +227,8 @@ def test_a_run_that_another_process_trains_is_left_alone(run: Run, tmp_path: Pat
 def test_data_that_changed_since_are_not_trained_on(tiny: Experiment, faces_csv: Path, tmp_path: Path, caplog) -> None:
     data = replace(tiny.stages[0].data, root=relabelled(faces_csv, tmp_path))
     run = train(with_stage(tiny, data=data, epochs=1), tmp_path / "runs")
+    table = Path(data.root)
+    pd.read_csv(table).iloc[::-1].assign(note="of another column").to_csv(table, index=False)
     evaluate(run)
     assert "has changed" not in caplog.text
     relabelled(faces_csv, tmp_path, gender="female")
@@ -234,6 +237,14 @@ def test_data_that_changed_since_are_not_trained_on(tiny: Experiment, faces_csv:
     assert run.is_finished
     evaluate(run)
     assert "csv has changed since the run was trained on it" in caplog.text
+
+
+def test_a_run_of_before_the_data_were_noted_goes_on(run: Run, tmp_path: Path, caplog) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
+    progress = checkpoints.read(copy)
+    del progress.notes["train"]["examples"]
+    checkpoints.write(copy, progress)
+    assert len(train(with_stage(copy.experiment, epochs=3), resume=copy).history) == 3
 
 
 @pytest.mark.slow

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import Predictor, datasets, evaluate, export, inputs, manifests, train
+from pipeline import Predictor, datasets, evaluate, export, inputs, manifests, parsing, train
 from pipeline.__main__ import main
 from pipeline.canvas import fit
-from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer, RandomSplit
+from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer
 from pipeline.errors import RequestError, WorkError
 from pipeline.runs import Run
 from tests.conftest import relabelled, with_stage, write_picture
@@ -309,21 +309,53 @@ def test_other_classes_of_the_same_name_are_refused_and_strange_ones_counted(
     root = relabelled(faces_csv, tmp_path, age_group=["0-2", "3-9", "10-19"] * (count // 3), split="test")
     results = evaluate(run, dataset="csv", root=root)
     assert list(results["targets"]) == ["gender"]
-    assert "leave it out; it is not judged" in caplog.text
+    assert "'3-9': it is not judged" in caplog.text
 
 
-def test_subjects_of_another_dataset_are_other_people(run: Run, tmp_path: Path) -> None:
+def test_a_stage_before_the_last_may_have_other_classes(
+    tiny: Experiment, faces_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It teaches the other targets."""
+    (tmp_path / "other").mkdir()
+    count = len(pd.read_csv(faces_csv))
+    groups = ["0-2", "4-6", "8-12"] * (count // 3)
+    data = replace(tiny.stages[0].data, root=relabelled(faces_csv, tmp_path, age_group=groups))
+    others = ["0-2", "3-9", "10-19"] * (count // 3)
+    other = replace(data, root=relabelled(faces_csv, tmp_path / "other", age_group=others))
+    stage = replace(tiny.stages[0], data=data, epochs=1)
+    wanted = (Binary("gender"), Classes("age_group", ("0-2", "4-6", "8-12"), ordered=True))
+    stages = (replace(stage, name="before", data=other), stage)
+    train(replace(tiny, targets=wanted, stages=stages), tmp_path / "runs")
+    assert "the first is '3-9': they count as unknown" in caplog.text
+
+
+def test_labels_that_training_counted_as_unknown_do_not_end_the_judgement(
+    tiny: Experiment, faces_csv: Path, tmp_path: Path
+) -> None:
+    """Also where the few test rows have none of a class."""
+    count = len(pd.read_csv(faces_csv))
+    split = ["train"] * (count - 20) + ["test"] * 20
+    kinds = [*("A", "B", "C", "C") * ((count - 20) // 4), *(["A"] * 5 + ["C"] * 15)]
+    root = relabelled(faces_csv, tmp_path, kind=kinds, split=split)
+    data = replace(tiny.stages[0].data, root=root, split=OfficialSplit(0.0))
+    run = train(with_stage(replace(tiny, targets=(Classes("kind", ("A", "B")),)), data=data, epochs=1), tmp_path)
+    assert sum(map(sum, evaluate(run)["targets"]["kind"]["confusion"])) == 5
+
+
+@pytest.mark.parametrize("name", ["csv", "afad"])
+def test_subjects_of_another_dataset_are_other_people_but_for_those_of_a_table(
+    name: str, run: Run, faces_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
-    people = datasets.load(copy.experiment.stages[-1].data).query("split == 'train'")["subject"]
-    names = [f"2{i}_0_0_{i}.jpg" for i in range(4)]
-    for i, name in enumerate(names):
-        write_picture(tmp_path / "utk" / name, seed=50 + i, size=32)
-    other = replace(Data("utkface", root=str(tmp_path / "utk")), split=RandomSplit(test=0.9, val=0.0))
-    table = datasets.load(other)
-    assert (table["split"] == "test").any()
-    table.assign(subject=people.iloc[0], age=20.0).to_csv(tmp_path / "table.csv", index=False)
-    results = evaluate(copy, dataset=replace(other, root=str(tmp_path / "table.csv"), split=OfficialSplit(0.0)))
-    assert results["leak"] == {"subjects": 0, "duplicates": 0, "near_duplicates": 0}
+    data = replace(copy.experiment.stages[-1].data, name=name)  # any dataset's root may be a table
+    (copy.path / "experiment.json").write_text(parsing.to_json(with_stage(copy.experiment, data=data)))
+    person = datasets.load(data).query("split == 'train'")["subject"].iloc[0]
+    pictures = [write_picture(tmp_path / f"{i}.jpg", seed=50 + i, size=32) for i in range(4)]
+    table = pd.DataFrame({"path": pictures, "age": 20, "split": "test", "subject": person})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    other = Data("utkface", root=str(tmp_path / "table.csv"), split=OfficialSplit(0.0))
+    assert evaluate(copy, dataset=other)["leak"]["subjects"] == (4 if name == "csv" else 0)
+    assert ("1 subjects of csv and utkface go by one name" in caplog.text) is (name == "csv")
 
 
 def test_how_another_dataset_is_read_can_be_said(run: Run, faces_csv: Path, tmp_path: Path, capsys) -> None:
@@ -332,6 +364,8 @@ def test_how_another_dataset_is_read_can_be_said(run: Run, faces_csv: Path, tmp_
     command = ["evaluate", str(copy.path), "--dataset", "csv", "--root", root]
     assert main([*command, "--columns", "age", "years"]) == 0
     assert set(pd.read_csv(copy.path / "predictions-test-csv.csv")["age"]) == {40}
+    assert main([*command, "--name", "utkface", "--split.test", "0.5"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(copy.path / "results-test-utkface.json")
     assert main([*command, "--colums", "age", "years"]) == 2
     assert "--columns" in capsys.readouterr().err
     assert main(["evaluate", str(copy.path), "--columns", "age", "years"]) == 2

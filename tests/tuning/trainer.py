@@ -28,12 +28,18 @@ def train(job: dict, say) -> None:
     experiment = parsing.from_json(json.dumps(job["experiment"]), "job")
     stage = experiment.stages[-1]
     rate = stage.optimizer.learning_rate
+    examples = {stage.name: os.environ.get("EXAMPLES", "these")}
+    begun = Path(job["resume"] or ".", "examples.json")
+    before = json.loads(begun.read_text()) if begun.exists() else job.get("examples")
+    if before and before != examples:
+        return say(event="failed", reason="the data have changed", wrong=True, changed=True, seconds=0)
     if job["resume"]:
         run = runs.open_run(job["resume"])
         history = json.loads((run.path / "history.json").read_text())
         runs.reopen(run, experiment)
     else:
         run, history = runs.create(experiment, job["runs"]), []
+    runs.write_json(run.path / "examples.json", examples)
     say(event="begun", run=str(run.path), seconds=0.001)
     for epoch in range(len(history) + 1, stage.epochs + 1):
         time.sleep(float(os.environ.get("EPOCH_SECONDS", "0")))
@@ -43,15 +49,14 @@ def train(job: dict, say) -> None:
         if epoch < 3:
             continue
         if rate == 0.5:
-            return say(event="failed", reason="the loss is nan", wrong=False, seconds=0)
+            return say(event="failed", reason="the loss is nan", wrong=False, changed=False, seconds=0)
         if rate == 0.25:
             os.kill(os.getpid(), signal.SIGKILL)
         if rate == 0.125:
             time.sleep(60)
     with Path(os.environ["TRAINED"]).open("a") as log:
         log.write(f"{experiment.name}\n")
-    rows = {stage.name: os.environ.get("ROWS", "")}
-    return say(event="done", run=str(run.path), history=history, rows=rows, seconds=0.01)
+    return say(event="done", run=str(run.path), history=history, examples=examples, seconds=0.01)
 
 
 def judge(job: dict, say) -> None:
