@@ -92,6 +92,8 @@ def _fill_from_torch(trunk: keras.Model, tensors: Mapping[str, np.ndarray], what
         f"{what} does not fit {trunk.name}",
     )
     for name, path in ours.items():
+        if not np.isfinite(given[name]).all():
+            raise ValueError(f"{what}: {name} holds numbers that are none (NaN or infinity), it may be damaged")
         variables[path].assign(_keras_layout(given[name]))
 
 
@@ -119,7 +121,7 @@ def _fill_from_hdf5(trunk: keras.Model, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one warning a layer, when the error below says it all
             trunk.load_weights(path)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:
         layers = _misfits(trunk, path)
         found = _first_line(error) + (f"; in {_some(layers)}" if layers else "")
         raise ValueError(f"weights file {path} does not fit {trunk.name}: {found}") from error
@@ -131,7 +133,7 @@ def _misfits(trunk: keras.Model, path: Path) -> list[str]:
         warnings.simplefilter("always")
         try:
             trunk.load_weights(path, skip_mismatch=True)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, RuntimeError):
             return []
     listed = [str(one.message).partition("List of objects that could not be loaded:")[2] for one in said]
     return re.findall(r"<\w+ name=([^,]+), built", "".join(listed))

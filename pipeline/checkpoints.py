@@ -30,7 +30,8 @@ class Progress:
     stage: number of the stage at work; epoch: how many of its epochs are done; best: the row of its best epoch so far;
     waited: epochs since then. history: all rows of all stages. notes: seconds and sizes of each stage, by name.
     weights and optimizer: as they were after the last epoch; kept: the network's weights in the best epoch; frozen:
-    which of the weights, by number, the stage does not move.
+    which of the weights, by number, the stage does not move; places: where the network puts standardised answers
+    (`network.places`).
     """
 
     stage: int = 0
@@ -43,6 +44,7 @@ class Progress:
     optimizer: list[np.ndarray] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
+    places: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def begin(self, stage: int) -> None:
         """Turn to a stage; nothing of it is done yet unless it is the one at work."""

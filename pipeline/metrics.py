@@ -56,7 +56,7 @@ def measure(
 
 def regression(true: np.ndarray, predicted: np.ndarray) -> Metrics:
     """REGRESSION for numbers [N], in their unit; cs5 is the share within 5 of the truth."""
-    error = predicted - true
+    error = np.asarray(predicted, float) - true  # the square of a wild answer is too large for 32 bits
     mse = float(np.mean(error**2))
     spread = float(np.var(true))
     varied = len(true) > 1 and spread > 0 and np.ptp(predicted) > 0

@@ -28,8 +28,8 @@ def build_network(
 ) -> keras.Model:
     """{"image": [N, S, S, 3], RGB 0..255} → {target: output}, with what `train` names trainable and nothing else.
 
-    labels: each target's known training labels, which place a standardised output. What is frozen of the trunk runs in
-    inference mode (batch norm, dropout, stochastic depth). statistics: mean and standard deviation of the channels
+    labels: each target's known training labels, which place a standardised output. What is frozen runs in inference
+    mode (batch norm, dropout, stochastic depth). statistics: mean and standard deviation of the channels
     [3] in levels 0..255, if pictures are to be standardised by them.
 
     Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
@@ -37,9 +37,7 @@ def build_network(
     trunk = _trunk(model)
     names = _spelled_out(train, trunk, wanted)
     for layer in leaves(trunk):
-        layer.trainable = _is_named(layer, names)
-        if not layer.trainable and hasattr(layer, "rate"):
-            layer.rate = 0.0  # Keras would let dropout and stochastic depth work on in a frozen layer
+        _train(layer, _is_named(layer, names))
     image = keras.Input((model.image_size, model.image_size, 3), name="image")
     pictures = {"colour": image, "grey": views.Greyscale(dtype="float32", name="grey")(image)}
     if statistics:
@@ -56,8 +54,14 @@ def build_network(
     network = keras.Model({"image": image}, outputs, name="facet")
     for layer in network.layers:
         if layer is not trunk:
-            layer.trainable = HEAD in names or ALL in names or _belongs_to(layer, wanted) in names
+            _train(layer, HEAD in names or ALL in names or _belongs_to(layer, wanted) in names)
     return network
+
+
+def _train(layer: keras.Layer, is_trained: bool) -> None:
+    layer.trainable = is_trained
+    if not is_trained and hasattr(layer, "rate"):
+        layer.rate = 0.0  # Keras would let dropout and stochastic depth work on in a frozen layer
 
 
 def load_network(run: Run) -> keras.Model:
@@ -87,7 +91,8 @@ def reseed(model: keras.Model, seed: tuple[int, ...]) -> None:
 
 
 def hand_over(source: keras.Model, network: keras.Model) -> list[str]:
-    """Copy the weights of every layer that both have, by name. Answers the names of layers that got none."""
+    """Copy the weights of every layer that both have, by name, and where standardised answers are put, which belongs to
+    them. Answers the names of layers that got none."""
     have = {layer.name: layer for layer in leaves(source)}
     missing = []
     for layer in leaves(network):
@@ -97,7 +102,21 @@ def hand_over(source: keras.Model, network: keras.Model) -> list[str]:
             layer.set_weights(theirs)
         elif ours:
             missing.append(layer.name)
+    place(network, {name: at for name, at in places(source).items() if f"{name}_standardized" not in missing})
     return missing
+
+
+def places(network: keras.Model) -> dict[str, tuple[float, float]]:
+    """By name of a target whose answers are standardised: the spread and the mean that its layer puts them to."""
+    answering = (network.get_layer(name) for name in network.output)
+    return {one.name: (one.scale, one.offset) for one in answering if isinstance(one, keras.layers.Rescaling)}
+
+
+def place(network: keras.Model, found: Mapping[str, tuple[float, float]]) -> None:
+    """Put standardised answers where another network, whose weights these are, has them."""
+    for name in found.keys() & places(network).keys():
+        layer = network.get_layer(name)
+        layer.scale, layer.offset = found[name]
 
 
 def _trunk(model: Model) -> keras.Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -206,7 +207,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON; NaN becomes null, which every reader understands."""
+    """Write JSON; NaN and infinity become null, which every reader understands."""
     write_text(path, json.dumps(_without_nan(value), indent=1, allow_nan=False) + "\n")
 
 
@@ -322,4 +323,4 @@ def _without_nan(value: object) -> object:
         return {str(key): _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

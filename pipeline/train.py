@@ -34,7 +34,7 @@ from pipeline.checkpoints import Progress, Row
 from pipeline.config import MEAN, Augment, Experiment, Stage, Target
 from pipeline.errors import ChangedError, RequestError, WorkError
 from pipeline.loading import settle
-from pipeline.network import build_network, hand_over, leaves, reseed
+from pipeline.network import build_network, hand_over, leaves, place, places, reseed
 from pipeline.objective import Judged, Trainer, judge
 from pipeline.parallel import Devices
 from pipeline.progress import EpochBar, duration
@@ -104,6 +104,8 @@ def _train(
         check_unchanged(resume.path, began_with, learned)
     if resume and devices.leads:
         runs.reopen(resume, experiment)
+        if progress.history:
+            _write_history(resume, progress)  # it may have been killed between the checkpoint and this
         tracker.begin(resume)
     try:
         for number in range(progress.stage, len(experiment.stages)):
@@ -183,10 +185,14 @@ def _begun(
     return run
 
 
-def _write_epoch(run: Run, progress: Progress, tracker: Tracker, row: Row) -> None:
-    checkpoints.write(run, progress)
+def _write_history(run: Run, progress: Progress) -> None:
     runs.write_csv(run.path / "history.csv", pd.DataFrame(progress.history))
     runs.write_text(run.path / "history.txt", "\n".join(map(_line, progress.history)) + "\n")
+
+
+def _write_epoch(run: Run, progress: Progress, tracker: Tracker, row: Row) -> None:
+    checkpoints.write(run, progress)
+    _write_history(run, progress)
     tracker.epoch(len(progress.history), row)
 
 
@@ -213,13 +219,14 @@ class StageRun:
     ) -> None:
         self.experiment, self.stage, self.progress, self.devices = experiment, stage, progress, devices
         self.manifest, self.learned = manifests.fingerprint(table), learned
-        self.train, self.val = (self._canvases(table, split) for split in ("train", "val"))
+        self.train = self._canvases(table[table["split"] == "train"], "train")
+        self.val = self._canvases(_validating(table, experiment.targets), "val")
         devices.agree("the pictures that can be read", [manifests.fingerprint(c.rows) for c in (self.train, self.val)])
         encoded = {t.name: targets.of(t).encode(self.train.rows[t.name]) for t in experiment.targets}
         self.labels = {name: labels for name, (labels, _) in encoded.items()}
         self.known = {name: known for name, (_, known) in encoded.items()}
         self.network = self._network(before)
-        progress.frozen = _frozen(self.network)
+        progress.frozen, progress.places = _frozen(self.network), places(self.network)
         self.learner, self.augment, self.shown = self.network, stage.augment, [self.train]
         began = time.perf_counter()
         self._run_a_frozen_trunk_once()
@@ -248,10 +255,14 @@ class StageRun:
         """Train, answering a row of history.csv an epoch; at the end the network holds the kept epoch's weights.
         `heed` is called before each batch: it may raise."""
         self._announce()
-        progress, patience = self.progress, self.stage.early_stopping
-        keep = self.stage.keep if len(self.val) else "last"
+        progress, patience, keep = self.progress, self.stage.early_stopping, self._keep()
         if progress.epoch:
             self._restore()
+        if patience and progress.waited >= patience and progress.epoch < self.stage.epochs:
+            log.warning(
+                f"stage {self.stage.name} was stopped early after epoch {progress.epoch} ({patience} without a better "
+                "one) and does not go on"
+            )
         while progress.epoch < self.stage.epochs and not (patience and progress.waited >= patience):
             row = self._epoch(progress.epoch, heed)
             better = progress.best is None or metrics.is_better(row, progress.best, keep)
@@ -268,16 +279,26 @@ class StageRun:
             f"stage {self.stage.name}: kept epoch {progress.best['epoch']}, {_shown(progress.best, ['loss', keep])}"
         )
 
+    def _keep(self) -> str:
+        """By what the epoch is chosen: the last, where validation cannot tell."""
+        keep = self.stage.keep if len(self.val) else "last"
+        for kind in map(targets.of, self.experiment.targets):
+            if keep.startswith(f"val_{kind.name}_") and not kind.encode(self.val.rows[kind.name])[1].any():
+                log.warning(f"no validation row has a known {kind.name}: there is no {keep}, the last epoch is kept")
+                return "last"
+        return keep
+
     def _restore(self) -> None:
         """The optimizer as it was after the last epoch that was done; the network is since it was built."""
         for variable, value in zip(self.trainer.optimizer.variables, self.progress.optimizer, strict=True):
             variable.assign(value)
         log.info(f"stage {self.stage.name}: resumed after epoch {self.progress.epoch}")
 
-    def _canvases(self, table: pd.DataFrame, split: str) -> inputs.Canvases:
-        rows = table[table["split"] == split].reset_index(drop=True)
+    def _canvases(self, rows: pd.DataFrame, split: str) -> inputs.Canvases:
         size, data = self.experiment.model.image_size, self.stage.data
-        return inputs.make_canvases(rows, size, data.margin, self.experiment.cache, split, data.centre)
+        return inputs.make_canvases(
+            rows.reset_index(drop=True), size, data.margin, self.experiment.cache, split, data.centre
+        )
 
     def _network(self, before: keras.Model | None) -> keras.Model:
         """This stage's network; weights come from the stage before, where there is one."""
@@ -291,6 +312,7 @@ class StageRun:
                 log.info(f"stage {self.stage.name}: layer {name} starts new")
         if self.progress.epoch:
             network.set_weights(self.progress.weights)
+            place(network, self.progress.places)
         return network
 
     def _run_a_frozen_trunk_once(self) -> None:
@@ -469,6 +491,15 @@ def _val_columns(judged: Judged) -> dict[str, float]:
 
 def _count(weights: Sequence[Any]) -> int:
     return sum(math.prod(weight.shape) for weight in weights)
+
+
+def _validating(table: pd.DataFrame, wanted: Sequence[Target]) -> pd.DataFrame:
+    """The validation rows; none where not one has a known label, which would make every epoch perfect."""
+    rows = table[table["split"] == "val"]
+    if len(rows) and not any(kind.encode(rows[kind.name])[1].any() for kind in map(targets.of, wanted)):
+        log.warning(f"none of {len(rows)} validation rows has a known label: there is no validation")
+        return rows.iloc[:0]
+    return rows
 
 
 def _frozen(network: keras.Model) -> list[int]:

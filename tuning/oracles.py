@@ -28,6 +28,7 @@ from pipeline.errors import RequestError
 log = logging.getLogger(__name__)
 
 FACTOR = 3  # Hyperband: one trial in so many goes on, for so many times as many epochs
+_MOST_LEFT = 100_000  # settings that are looked through for those that are left: of more, drawing finds some
 _STOPPED = {"status": TrialStatus.STOPPED}
 _IDLE = {"status": TrialStatus.IDLE}
 
@@ -202,12 +203,13 @@ def bracket_sizes(trials: int, epochs: int) -> list[list[int]]:
     return fitted
 
 
-def bracket_epochs(sizes: Sequence[Sequence[int]], epochs: int) -> list[tuple[int, int]]:
-    """(trials, epochs that each of them trains anew) for every round of every bracket, the first begun first."""
+def bracket_epochs(sizes: Sequence[Sequence[int]], epochs: int, anew: bool = False) -> list[tuple[int, int]]:
+    """(trials, epochs that each of them trains) for every round of every bracket, the first begun first. anew: a trial
+    does not go on with the run of the one that it was promoted from."""
     found = []
     for s in reversed(range(len(sizes))):
         ends = [0, *(math.ceil(epochs / FACTOR ** (s - r)) for r in range(s + 1))]
-        found += [(count, ends[r + 1] - ends[r]) for r, count in enumerate(sizes[s]) if count]
+        found += [(count, ends[r + 1] - (0 if anew else ends[r])) for r, count in enumerate(sizes[s]) if count]
     return found
 
 
@@ -222,12 +224,19 @@ class _Bayesian(oracles.BayesianOptimizationOracle):
 
 
 class _Drawn(_Sturdy):
-    """Says so where the search ends for want of other settings."""
+    """Where drawing at random found nothing new, takes one of the settings that are left, and says so where none is."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         answer = super().populate_space(trial_id)
-        if answer["status"] == TrialStatus.STOPPED and answer is not _STOPPED:
-            log.warning(f"no other settings were found to try: there are {len(self.trials)} trials, and no more")
+        if answer["status"] != TrialStatus.STOPPED or answer is _STOPPED:
+            return answer
+        if choices(self.hyperparameters, 1) is not None:
+            every = combinations(self.hyperparameters, [one.name for one in self.hyperparameters.space], {})
+            left = [values for values in islice(every, _MOST_LEFT) if not self._duplicate(values)]
+            if left:
+                rng = np.random.default_rng((self.seed, int(trial_id)))
+                return {"status": TrialStatus.RUNNING, "values": left[rng.integers(len(left))]}
+        log.warning(f"no other settings were found to try: there are {len(self.trials)} trials, and no more")
         return answer
 
 

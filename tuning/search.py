@@ -26,9 +26,11 @@ from tuning.record import Folder, Outcome, Plan
 from tuning.space import Space, digest, examples, explored, load_space
 from tuning.supervision import FailedError, StoppedError, Trainer
 from tuning.view import View
-from tuning.work import events_of, experiment_of, to_json, work
+from tuning.work import events_of, experiment_of, falls_to_its_end, to_json, work
 
 log = logging.getLogger(__name__)
+
+_NO_MEASURES = ("learning_rate", "penalty")  # columns of history.csv that say nothing of how good an epoch is
 
 
 @dataclass(frozen=True)
@@ -231,9 +233,9 @@ def _timed(
 
 def _check_objective(objective: str, row: Mapping[str, Any]) -> None:
     """Raises RequestError for an objective that is no measure of an epoch, a row of history.csv."""
-    measures = ", ".join(name for name, value in row.items() if isinstance(value, float))
-    if objective not in row:
-        raise RequestError(f"objective {objective!r}: history.csv has no such column; expected one of {measures}")
+    measures = ", ".join(name for name, value in row.items() if isinstance(value, float) and name not in _NO_MEASURES)
+    if objective not in row or objective in _NO_MEASURES:
+        raise RequestError(f"objective {objective!r}: history.csv has no such measure; expected one of {measures}")
     if not isinstance(row[objective], float):
         raise RequestError(
             f"objective {objective!r}: after an epoch it is {row[objective]!r}, which is no measure to compare; "
@@ -284,7 +286,9 @@ def _hyperband_seconds(plan: Plan, trials: int) -> float | None:
         sizes = oracles.bracket_sizes(trials, plan.epochs)
     except RequestError:
         return None
-    return sum(count * plan.seconds(epochs) for count, epochs in oracles.bracket_epochs(sizes, plan.epochs))
+    made = (parsing.from_json(json.dumps(example), name) for name, example in plan.examples.items())
+    work = oracles.bracket_epochs(sizes, plan.epochs, anew=any(map(falls_to_its_end, made)))
+    return sum(count * plan.seconds(epochs) for count, epochs in work)
 
 
 def expected(plan: Plan, ended: Collection[Outcome], left: float) -> tuple[int, float]:

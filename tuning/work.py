@@ -67,7 +67,7 @@ def _trained(
     folder: Folder, plan: Plan, space: Space, trial_id: str, trainer: Trainer, told: Callable[[], None]
 ) -> Outcome:
     experiment = experiment_of(plan, space, folder.values(trial_id), trial_id)
-    resumed = _begun(folder, trial_id)
+    resumed = _begun(folder, trial_id, experiment)
     job = {"do": "train", "experiment": asdict(experiment), "runs": str(folder.path / "trials")}
     job |= {"resume": resumed and str(resumed), "track": plan.track, "group": folder.path.name}
     job |= {"examples": _learned_by_others(folder, plan, space, trial_id)}
@@ -101,10 +101,18 @@ def experiment_of(plan: Plan, space: Space, values: Mapping[str, Any], name: str
     return change(made, {"stages.-1.epochs": epochs}) if epochs else made
 
 
-def _begun(folder: Folder, trial_id: str) -> Path | None:
-    """The run that a trial goes on with: its own, if it was killed, or a copy of the one that Hyperband promotes."""
+def falls_to_its_end(experiment: Experiment) -> bool:
+    """Whether the rate of an experiment's last epochs depends on how many there are."""
+    return experiment.stages[-1].optimizer.schedule.name == "cosine"
+
+
+def _begun(folder: Folder, trial_id: str, experiment: Experiment) -> Path | None:
+    """The run that a trial goes on with: its own, if it was killed, or a copy of the one that Hyperband promotes. Where
+    that one's rate has fallen to nothing, none: going on, it would be no run of so many epochs."""
     if begun := _run(folder, trial_id):
         return begun
+    if falls_to_its_end(experiment):
+        return None
     earlier = folder.values(trial_id).get("tuner/trial_id")
     promoted = _run(folder, earlier) if earlier else None
     if promoted is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -57,6 +58,24 @@ def test_a_safetensors_file_is_read(resnet18: dict[str, np.ndarray], tmp_path: P
     save_file(resnet18, tmp_path / "model.safetensors")
     trunk = build_trunk("resnet18", 64, weights=str(tmp_path / "model.safetensors"))
     assert same_weights(trunk, build_trunk("resnet18", 64, weights=resnet18))
+
+
+def test_a_tensor_with_numbers_that_are_none_is_named(resnet18: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"bn1\.weight holds numbers that are none"):
+        build_trunk("resnet18", 64, weights=resnet18 | {"bn1.weight": np.full(64, np.nan, "float32")})
+
+
+def test_a_file_with_flipped_bytes_is_told_as_damaged_or_read(tmp_path: Path) -> None:
+    """HDF5's own errors are of many kinds."""
+    build_trunk("shared_trunk", 32).save_weights(tmp_path / "whole.weights.h5")
+    whole = (tmp_path / "whole.weights.h5").read_bytes()
+    for seed in range(20):
+        content = np.frombuffer(whole, np.uint8).copy()
+        places = np.random.default_rng(seed).integers(0, len(content), 400)
+        content[places] ^= 255
+        (tmp_path / "flipped.weights.h5").write_bytes(content.tobytes())
+        with contextlib.suppress(ValueError):
+            build_trunk("shared_trunk", 32, weights=tmp_path / "flipped.weights.h5")
 
 
 def test_torchvisions_names_of_a_regnet_are_known() -> None:

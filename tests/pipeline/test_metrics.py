@@ -82,6 +82,10 @@ def test_the_kept_epoch_is_the_first_of_the_best(values: list[float], keep: str,
     assert metrics.kept(rows, keep)["epoch"] == kept
 
 
+def test_wild_answers_have_their_mean_square() -> None:
+    assert metrics.regression(np.zeros(2, np.float32), np.full(2, 1e30, np.float32))["mse"] == pytest.approx(1e60)
+
+
 def test_undefined_metrics_are_nan_not_errors() -> None:
     assert np.isnan(metrics.binary(np.ones(3), np.full(3, 0.7))["auc"])
     assert np.isnan(metrics.regression(np.full(3, 5.0), np.arange(3.0))["r2"])

@@ -114,6 +114,23 @@ def test_a_frozen_layer_drops_nothing_out(monkeypatch: pytest.MonkeyPatch) -> No
     assert trained == pytest.approx(judged, abs=1e-6)
 
 
+def test_a_frozen_head_drops_nothing_out() -> None:
+    model = Model("shared_trunk", weights="none", image_size=32, head=Head(units=(64,), dropout=(0.5,)))
+    network = build_network(model, TARGETS, LABELS, "gender")
+    pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")}
+    trained, judged = (np.array(network(pictures, training=training)["gender"]) for training in (True, False))
+    assert trained == pytest.approx(judged, abs=1e-6)
+
+
+def test_standardised_answers_are_handed_over_with_their_weights() -> None:
+    model, wanted = Model("shared_trunk", weights="none", image_size=32), (Regression("age"),)
+    source = build_network(model, wanted, {"age": np.array([20.0, 40.0])})
+    network = build_network(model, wanted, {"age": np.array([60.0, 70.0])})
+    hand_over(source, network)
+    pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")}
+    assert np.array_equal(network(pictures)["age"], source(pictures)["age"])
+
+
 def test_a_name_that_is_no_layer_is_refused() -> None:
     with pytest.raises(RequestError, match="layer4"):
         build_network(Model("mobilenetv2", weights="none", image_size=32), TARGETS, LABELS, ("layer4",))

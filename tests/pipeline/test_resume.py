@@ -18,7 +18,7 @@ import pytest
 
 from pipeline import checkpoints, evaluate, export, parsing, train
 from pipeline.__main__ import main
-from pipeline.config import Experiment
+from pipeline.config import Experiment, Optimizer
 from pipeline.errors import RequestError
 from pipeline.runs import Run, held, open_run
 from tests.conftest import relabelled, with_stage
@@ -27,10 +27,13 @@ EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
-def experiment(tiny: Experiment) -> Experiment:
-    """Two stages, dropout, an optimizer with moments, an epoch kept by a metric: all that has to survive."""
+def experiment(tiny: Experiment, faces_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Two stages, dropout, an optimizer with moments, an epoch kept by a metric, ages that the second stage has others
+    of: all that has to survive."""
     last = replace(tiny.stages[0], epochs=EPOCHS, keep="val_gender_auc")
-    return replace(tiny, stages=(replace(last, name="pretrain", train="head", epochs=2), last))
+    ages = pd.read_csv(faces_csv)["age"] / 2
+    data = replace(last.data, root=relabelled(faces_csv, tmp_path_factory.mktemp("younger"), age=ages))
+    return replace(tiny, stages=(replace(last, name="pretrain", data=data, train="head", epochs=2), last))
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,23 @@ def test_a_finished_run_goes_on_with_more_epochs(tiny: Experiment, tmp_path: Pat
     whole = train(with_stage(tiny, epochs=3), tmp_path / "whole")
     assert again.path == finished.path
     assert (again.path / "history.csv").read_bytes() == (whole.path / "history.csv").read_bytes()
+
+
+def test_the_row_of_an_epoch_that_only_the_checkpoint_has_is_written(tiny: Experiment, tmp_path: Path) -> None:
+    run = train(with_stage(tiny, epochs=2), tmp_path)
+    whole = (run.path / "history.csv").read_text()
+    (run.path / "history.csv").write_text("".join(whole.splitlines(keepends=True)[:-1]))  # as if killed before it
+    train(run.experiment, resume=run)
+    assert (run.path / "history.csv").read_text() == whole
+
+
+def test_a_stage_that_was_stopped_early_says_that_it_does_not_go_on(tiny: Experiment, tmp_path: Path, caplog) -> None:
+    still = with_stage(tiny, optimizer=Optimizer("sgd", 1e-12, momentum=0.0), epochs=6, early_stopping=1)
+    run = train(with_stage(still, keep="val_gender_accuracy"), tmp_path)
+    done = len(run.history)
+    assert done < 6
+    assert len(train(with_stage(run.experiment, epochs=20), resume=run).history) == done
+    assert f"was stopped early after epoch {done}" in caplog.text
 
 
 def test_what_was_said_of_a_model_goes_with_it(tiny: Experiment, tmp_path: Path) -> None:

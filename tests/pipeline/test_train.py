@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import Predictor, datasets, evaluate, export, inputs, manifests, parsing, train
+from pipeline import Predictor, checkpoints, datasets, evaluate, export, inputs, manifests, parsing, train
 from pipeline.__main__ import main
 from pipeline.canvas import fit
 from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer
@@ -310,6 +310,24 @@ def test_other_classes_of_the_same_name_are_refused_and_strange_ones_counted(
     results = evaluate(run, dataset="csv", root=root)
     assert list(results["targets"]) == ["gender"]
     assert "'3-9': it is not judged" in caplog.text
+
+
+def test_without_a_known_validation_label_the_last_epoch_is_kept(
+    tiny: Experiment, faces_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = datasets.load(tiny.stages[0].data)
+    validates = table["split"] == "val"
+    for name, (unknown, said) in {
+        "all": (("age", "gender"), "has a known label: there is no validation"),
+        "age": (("age",), "no validation row has a known age: there is no val_age_mae"),
+    }.items():
+        labels = {column: table[column].mask(validates) for column in unknown}
+        table.assign(**labels).to_csv(tmp_path / f"{name}.csv", index=False)
+        data = replace(tiny.stages[0].data, root=str(tmp_path / f"{name}.csv"), split=OfficialSplit(0.0))
+        run = train(with_stage(tiny, data=data, keep="val_age_mae"), tmp_path / name)
+        assert said in caplog.text
+        assert np.array_equal(checkpoints.read(run).kept[0], checkpoints.read(run).weights[0])
+        assert ("val_loss" in run.history) is (name == "age")
 
 
 def test_a_stage_before_the_last_may_have_other_classes(

@@ -14,6 +14,7 @@ from tuning.record import Folder
 
 SPACE = '''
 """A space of a test."""
+from pipeline.config import Schedule
 from tuning.space import change
 
 EXPERIMENT = "mobilenetv2"
@@ -25,7 +26,12 @@ def sample(hp, experiment):
     rate = hp.Choice("rate", {rates})
     return change(
         experiment,
-        {{"model.head.units": (units,), "stages.-1.optimizer.learning_rate": rate, "stages.-1.epochs": {epochs}}},
+        {{
+            "model.head.units": (units,),
+            "stages.-1.optimizer.learning_rate": rate,
+            "stages.-1.optimizer.schedule": Schedule("constant"),
+            "stages.-1.epochs": {epochs},
+        }},
     )
 '''
 

@@ -66,6 +66,21 @@ def test_the_same_trials_with_the_same_seed_and_after_a_kill(algorithm: str, tmp
         assert values_of(other) != values_of(whole)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("algorithm", ["random", pytest.param("bayesian", marks=pytest.mark.slow)])
+def test_all_settings_are_tried_where_there_are_as_many_as_trials(algorithm: str, seed: int, tmp_path: Path) -> None:
+    few = HyperParameters()
+    for name in ("a", "b", "c", "d"):
+        few.Choice(name, [0.25, 0.75])
+    oracle = oracles.make_oracle(algorithm, "val_loss", few, seed, 20, EPOCHS)
+    oracle.open(tmp_path)
+    while (trial := oracle.create_trial("it")).status != TrialStatus.STOPPED:
+        oracle.update_trial(trial.trial_id, {"val_loss": trial.hyperparameters.values["a"]})
+        trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
+    assert len({tuple(values.values()) for values in values_of(oracle)}) == len(oracle.trials) == 16
+
+
 def test_a_trial_that_was_drawn_but_not_noted_is_drawn_again(tmp_path: Path) -> None:
     oracle = opened("random", tmp_path)
     drive(oracle, 3)
@@ -93,8 +108,9 @@ def test_brackets_have_as_many_trials_as_were_asked_for(trials: int, epochs: int
     sizes = oracles.bracket_sizes(trials, epochs)
     assert sum(map(sum, sizes)) == trials
     assert all(later <= earlier for rounds in sizes for earlier, later in itertools.pairwise(rounds))
-    work = oracles.bracket_epochs(sizes, epochs)
-    assert sum(count for count, _ in work) == trials
+    work, anew = (oracles.bracket_epochs(sizes, epochs, anew) for anew in (False, True))
+    assert sum(count for count, _ in work) == sum(count for count, _ in anew) == trials
+    assert max(of_each for _, of_each in anew) == epochs
 
 
 def test_too_few_trials_for_a_bracket() -> None:

@@ -62,6 +62,17 @@ def test_hyperband_promotes_the_best_and_goes_on_with_their_runs(space, searched
     assert table["epochs"].max() == 9
 
 
+def test_where_the_rate_falls_to_its_end_hyperband_begins_anew(space, searched, trained: Path) -> None:
+    """Going on, a run would be none that an experiment's file can describe."""
+    path = space("hyperband", range(1, 40), [0.01, 0.02], epochs=9)
+    path.write_text(path.read_text().replace('"constant"', '"cosine"'))
+    table = searched(path, "--trials", "20").table()
+    assert table["after"].notna().any()
+    rungs = [len(json.loads(one.read_text())) for one in sorted(trained.parent.glob("runs/**/history.json"))]
+    assert len(rungs) == len(table) + 1  # and the winner's copy
+    assert not list(trained.parent.glob("runs/**/resumed"))
+
+
 def test_hyperbands_budget_cannot_grow(space, searched, capsys) -> None:
     path = space("hyperband", range(1, 40), [0.01, 0.02], epochs=9)
     folder = searched(path, "--trials", "20")
@@ -399,8 +410,9 @@ def test_a_wrong_space_is_one_line_and_status_2(trained: Path, tmp_path: Path, c
         ("--minutes 0", "--minutes"),
         ("--trials 0", "--trials"),
         ("--trials 1 --algorithm hyperband", "too few for Hyperband"),
-        ("--objective val_gender_acuracy", "history.csv has no such column; expected one of val_loss"),
+        ("--objective val_gender_acuracy", "history.csv has no such measure; expected one of val_loss"),
         ("--objective stage", "'train', which is no measure to compare; expected one of val_loss"),
+        ("--objective learning_rate", "history.csv has no such measure; expected one of val_loss"),
         ("--resume nowhere", "nowhere holds no search"),
         ("--batch-sise 3", "did you mean '--batch-size'"),
         ("--experiment nosuch", "unknown experiment 'nosuch'"),

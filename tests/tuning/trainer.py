@@ -37,6 +37,7 @@ def train(job: dict, say) -> None:
         run = runs.open_run(job["resume"])
         history = json.loads((run.path / "history.json").read_text())
         runs.reopen(run, experiment)
+        (run.path / "resumed").touch()
     else:
         run, history = runs.create(experiment, job["runs"]), []
     runs.write_json(run.path / "examples.json", examples)
