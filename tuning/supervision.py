@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from pipeline.errors import ChangedError
+
 COMMAND = (sys.executable, "-m", "tuning.trainer")
 _HERE = Path(__file__).parent.parent
 
@@ -27,12 +29,11 @@ def module_environment() -> dict[str, str]:
 
 
 class FailedError(RuntimeError):
-    """The job failed, with the reason; `wrong` where what was asked for is at fault, `changed` where the data are no
-    longer those of before."""
+    """The job failed, with the reason; `wrong` where what was asked for is at fault."""
 
-    def __init__(self, reason: str, wrong: bool = False, changed: bool = False) -> None:
+    def __init__(self, reason: str, wrong: bool = False) -> None:
         super().__init__(reason)
-        self.wrong, self.changed = wrong, changed
+        self.wrong = wrong
 
 
 class StoppedError(RuntimeError):
@@ -80,7 +81,8 @@ class Trainer:
         """What the trainer tells of a job, `done` last.
 
         until: seconds since 1970, at which it is killed. Raises FailedError where the job failed or the process died,
-        StoppedError when the time is over. After either, another process takes the next job.
+        ChangedError where the data are no longer those that it was to go on with, StoppedError when the time is over.
+        After any of them, another process takes the next job.
         """
         if self.process is None:
             self.start()
@@ -113,7 +115,9 @@ class Trainer:
                 raise FailedError(self._death())
             event = json.loads(line)
             if event["event"] == "failed":
-                raise FailedError(event["reason"], event["wrong"], event["changed"])
+                raise (
+                    ChangedError(event["reason"]) if event["changed"] else FailedError(event["reason"], event["wrong"])
+                )
             yield event
 
     def _death(self) -> str:

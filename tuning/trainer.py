@@ -5,9 +5,9 @@
 {"do": "judge", "run": folder, "log": file}
 
 It answers, a line each, {"event": "begun", "run": …}, {"event": "epoch", "row": a row of history.csv}, and at the end
-{"event": "done", …} or {"event": "failed", "reason": …, "wrong": whether the request was, "changed": whether the
-data have}. `seconds` are since the job
-came. What else is said goes to the job's log. It ends with stdin, that is with whoever started it.
+{"event": "done", …} or {"event": "failed", "reason": …, "wrong": whether the request was, "changed": whether the data
+have}. `seconds` are since the job came. What else is said goes to the job's log. It ends with stdin, that is with
+whoever started it.
 """
 
 from __future__ import annotations

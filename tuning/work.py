@@ -53,9 +53,9 @@ def _done(
     began = time.time()
     try:
         outcome = _trained(folder, plan, space, trial_id, trainer, told)
+    except ChangedError:  # no trial's fault: the search does not go on
+        raise
     except (FailedError, RequestError) as error:
-        if getattr(error, "changed", False):
-            raise ChangedError(str(error)) from error
         outcome = Outcome("failed", str(error))
     now = time.time()
     outcome = replace(outcome, seconds=round(now - began, 2), ended=round(folder.spent(now), 2))
