@@ -242,18 +242,19 @@ def _more_epochs(run: Run, chosen: argparse.Namespace, rest: Sequence[str]) -> E
 def _evaluate(chosen: argparse.Namespace, rest: Sequence[str]) -> Path:
     from pipeline.runs import other_data, results_name
 
-    run, dataset = _opened(chosen.run_path), chosen.dataset
+    run = _opened(chosen.run_path)
+    data = other_data(run, chosen.dataset, chosen.root) if chosen.dataset else None
     if rest or chosen.fields:
-        if not dataset:
+        if data is None:
             raise RequestError(f"{[*rest, '--fields'][0]}: unknown, but for how a --dataset is read; give that too")
-        data, short = other_data(run, dataset, chosen.root), ["--split", "--views", "--audit"]
-        dataset = overridden(data, chosen, rest, _divided, short, "python -m pipeline evaluate RUN")
+        short = ["--split", "--views", "--audit"]
+        data = overridden(data, chosen, rest, _divided, short, "python -m pipeline evaluate RUN")
     import_tensorflow()
     from pipeline import evaluate
     from pipeline.report import table
 
-    results = evaluate(run, chosen.split, dataset, chosen.root, chosen.audit, chosen.views)
-    name = dataset.name if isinstance(dataset, Data) else dataset
+    results = evaluate(run, chosen.split, data, chosen.root, chosen.audit, chosen.views)
+    name = data.name if data else None
     plain = run.path / results_name(chosen.split, name)
     beside = json.loads(plain.read_text(encoding="utf-8")) if chosen.views > 1 and plain.is_file() else None
     print(table(results, beside), file=sys.stderr)

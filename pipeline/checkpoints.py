@@ -50,7 +50,7 @@ class Progress:
         """Turn to a stage; nothing of it is done yet unless it is the one at work."""
         if stage != self.stage:
             self.stage, self.epoch, self.best, self.waited = stage, 0, None, 0
-            self.weights, self.optimizer, self.kept, self.frozen = [], [], [], []
+            self.weights, self.optimizer, self.kept = [], [], []
 
 
 def write(run: Run, progress: Progress) -> None:
@@ -59,7 +59,7 @@ def write(run: Run, progress: Progress) -> None:
     last.parent.mkdir(exist_ok=True)
     if progress.frozen and (progress.epoch == 1 or not constant.exists()):
         _save(constant, {str(i): progress.weights[i] for i in progress.frozen})
-    moved = [i for i in range(len(progress.weights)) if i not in progress.frozen]
+    moved = sorted({*range(len(progress.weights))} - {*progress.frozen})
     arrays = {f"optimizer/{i}": array for i, array in enumerate(progress.optimizer)}
     arrays |= {f"weights/{i}": progress.weights[i] for i in moved}
     if progress.kept is not progress.weights:

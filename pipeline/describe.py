@@ -96,10 +96,7 @@ def text(summary: Summary) -> str:
     """The facts as tables for the terminal."""
     facts, out = summary.facts, io.StringIO()
     console = Console(file=out, width=100, highlight=False, markup=False)
-    kept = f"{facts['kept']} of {facts['rows']} rows kept"
-    if facts["limit"] is not None:  # what was dropped is of all rows, not of those
-        kept = f"{facts['kept']} rows, limit {facts['limit']}"
-    console.print(f"{facts['dataset']}: {kept}, split {facts['split']}")
+    console.print(f"{facts['dataset']}: {_kept(facts)}, split {facts['split']}")
     for note in (*(f"dropped: {d['reason']}" for d in facts["dropped"]), *facts["notes"]):
         console.print(f"  {note}", soft_wrap=True)
     for title, table in _tables(facts).items():
@@ -112,6 +109,12 @@ def text(summary: Summary) -> str:
     console.print(leak_sentences(facts), soft_wrap=True)
     console.print("problems.csv names the rows that leak, have a copy, or cannot be read", soft_wrap=True)
     return out.getvalue()
+
+
+def _kept(facts: dict[str, Any]) -> str:
+    if facts["limit"] is None:
+        return f"{facts['kept']} of {facts['rows']} rows kept"
+    return f"{facts['kept']} rows, limit {facts['limit']}"  # what was dropped is of all rows, not of those
 
 
 def leak_sentences(facts: dict[str, Any]) -> str:
@@ -137,6 +140,7 @@ def write(summary: Summary, out: Path) -> Path:
     template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = template.render(
         facts=summary.facts,
+        kept=_kept(summary.facts),
         tables={title: table.reset_index() for title, table in _tables(summary.facts).items()},
         leaks=leak_sentences(summary.facts).splitlines(),
         figures=[_embedded(figure) for figure in _figures(summary)],

@@ -59,7 +59,7 @@ def evaluate(
         data = experiment.stages[-1].data
     table = datasets.load(data)
     if dataset is None:
-        _compare_with_trained_on(run, table)
+        _compare_with_trained_on(run, experiment, table)
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
         raise EmptySplitError(f"the {split} split of {data.name} is empty: nothing to evaluate")
@@ -101,8 +101,7 @@ def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str,
     return table
 
 
-def _compare_with_trained_on(run: Run, table: pd.DataFrame) -> None:
-    experiment = run.experiment
+def _compare_with_trained_on(run: Run, experiment: Experiment, table: pd.DataFrame) -> None:
     stage = experiment.stages[-1]
     noted = run.environment.get("stages", {}).get(stage.name, {}).get("examples")
     if noted not in (None, manifests.examples_hash(table, [target.name for target in experiment.targets])):

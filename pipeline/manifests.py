@@ -214,8 +214,8 @@ def text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    """A loader's rows with every column of the manifest, `path` as it is on disk, THERE: whether it is, and NAME: what
-    it is called wherever the dataset lies (unless the loader says it, file and folder).
+    """A loader's rows with every column of the manifest, `path` as it is on disk, THERE: whether it is, and NAME: its
+    path as the dataset has it (which the loader may say), whose end does not depend on where that lies.
 
     Rows with a face box that can be none are left out with a counted warning. Raises RequestError when there are no
     rows, or none of the pictures is there.
@@ -234,7 +234,7 @@ def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
             rows[name] = np.nan
     rows = _with_possible_boxes(rows, source)
     if NAME not in rows:
-        rows[NAME] = names(rows["path"])
+        rows[NAME] = rows["path"]
     entries: dict[Path, dict[str, Path]] = {}
     found = [_found(Path(path), entries) for path in rows["path"]]
     if not any(found):
@@ -244,11 +244,6 @@ def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
         )
     paths = [path or name for path, name in zip(found, rows["path"], strict=True)]
     return rows.assign(path=paths, **{THERE: [path is not None for path in found]})
-
-
-def names(paths: Iterable[str]) -> list[str]:
-    """File and folder of each path: what does not differ from one machine to another."""
-    return ["/".join(Path(path).parts[-2:]) for path in paths]
 
 
 def _with_possible_boxes(rows: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -29,8 +29,8 @@ def build_network(
     """{"image": [N, S, S, 3], RGB 0..255} → {target: output}, with what `train` names trainable and nothing else.
 
     labels: each target's known training labels, which place a standardised output. What is frozen runs in inference
-    mode (batch norm, dropout, stochastic depth). statistics: mean and standard deviation of the channels
-    [3] in levels 0..255, if pictures are to be standardised by them.
+    mode (batch norm, dropout, stochastic depth). statistics: mean and standard deviation of the channels [3] in levels
+    0..255, if pictures are to be standardised by them.
 
     Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
     """

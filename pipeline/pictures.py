@@ -22,6 +22,12 @@ def read(path: str | bytes, box: Sequence[float] = WHOLE) -> tuple[bytes, int]:
     return content, checked(content, box)
 
 
+def check_size(width: int, height: int) -> None:
+    """Raises ValueError with the reason for a picture that is too small to use."""
+    if min(width, height) < SMALLEST:
+        raise ValueError(f"only {width}×{height} pixels")
+
+
 def checked(content: bytes, box: Sequence[float] = WHOLE) -> int:
     """The EXIF orientation (1..8, 1 is upright) of an encoded picture that can be used.
 
@@ -40,8 +46,7 @@ def checked(content: bytes, box: Sequence[float] = WHOLE) -> int:
         raise ValueError("not a readable picture") from error
     if kind not in FORMATS:
         raise ValueError(f"a {kind}; expected JPEG, PNG, BMP or GIF")
-    if min(size) < SMALLEST:
-        raise ValueError(f"only {size[0]}×{size[1]} pixels")
+    check_size(*size)
     orientation = orientation if orientation in range(1, 9) else 1
     x, y, w, h = box
     width, height = size[::-1] if orientation > 4 else size

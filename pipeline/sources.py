@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipeline.canvas import DAMAGED
 from pipeline.errors import RequestError
-from pipeline.pictures import SMALLEST
+from pipeline.pictures import check_size
 
 PICTURES = (
     ".jpg",
@@ -154,15 +154,14 @@ def _picture(one: Any, number: int) -> Picture:
             return Picture(name, reason="no name of a file")
     if isinstance(one, (bytes, bytearray)):
         return Picture(name, bytes(one))
-    if isinstance(one, Image.Image):
-        try:
+    try:
+        if isinstance(one, Image.Image):
             return Picture(name, pixels=_from_pillow(one))
-        except ValueError as error:
-            return Picture(name, reason=str(error))
-    if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
-        if min(one.shape[:2]) < SMALLEST:
-            return Picture(name, reason="only {1}×{0} pixels".format(*one.shape))
-        return Picture(name, pixels=one)
+        if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
+            check_size(one.shape[1], one.shape[0])
+            return Picture(name, pixels=one)
+    except ValueError as error:
+        return Picture(name, reason=str(error))
     what = f"an array {one.dtype} {one.shape}" if isinstance(one, np.ndarray) else type(one).__name__
     raise RequestError(f"{name} is {what}: expected a path, bytes, a PIL image, or a uint8 RGB array [H, W, 3]")
 
@@ -199,8 +198,7 @@ def _from_pillow(picture: Image.Image) -> np.ndarray:
     """Its upright pixels, uint8 RGB [H, W, 3]. Raises ValueError, with the reason, where there are none."""
     from PIL import ImageOps
 
-    if min(picture.size) < SMALLEST:
-        raise ValueError("only {}×{} pixels".format(*picture.size))
+    check_size(*picture.size)
     if picture.mode in _NO_SCALE:
         raise ValueError(f"a picture of Pillow's mode {picture.mode}, whose white is unknown: expected 8 or 16 bits")
     try:

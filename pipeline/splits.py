@@ -7,6 +7,7 @@ changes its split because others were added.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -146,5 +147,6 @@ def _share(text: str) -> float:
 
 
 def _names(rows: pd.DataFrame) -> pd.Series:
-    """What the pictures are called wherever the dataset lies."""
-    return rows[manifests.NAME] if manifests.NAME in rows else pd.Series(manifests.names(rows["path"]), rows.index)
+    """File and folder of each picture: what it is called wherever the dataset lies."""
+    paths = rows[manifests.NAME] if manifests.NAME in rows else rows["path"]
+    return paths.map(lambda path: "/".join(Path(path).parts[-2:]))

@@ -63,7 +63,7 @@ def load(
     if len(rows) < len(table):
         nameless = len(table) - len(rows)
         manifests.warn_of_dropped(nameless, f"{root}: {nameless} rows have no path and are left out")
-    rows[manifests.NAME] = manifests.names(rows["path"])  # as the file has it
+    rows[manifests.NAME] = rows["path"]
     rows["path"] = [str(folder / path) for path in rows["path"]]
     if "age" in rows:
         rows["age"] = manifests.years(rows["age"], str(root))
