@@ -1,21 +1,17 @@
-"""Picture → canvas: uint8 RGB [S, S, 3]. The one function that training, evaluation and the exported model share.
+"""Upright image → canvas: uint8 RGB [S, S, 3]. The one function that training, evaluation and the exported model share.
 
 Everything here is TensorFlow ops, so that the SavedModel traces the very same steps.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
-from pipeline import manifests
-from pipeline.pictures import WHOLE
+from pipeline import exif, manifests
+from pipeline.pictures import DAMAGED, FRACTION_FROM, WHOLE
 
-FRACTION_FROM = 400  # pixels of the shorter side: below, decoding at a fraction saves no time worth its difference
-DAMAGED = "damaged or of an unknown format"
-UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading a picture and making its canvas raise
+UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading an image and making its canvas raise
 
 
 def reason(error: Exception) -> str:
@@ -26,29 +22,33 @@ def reason(error: Exception) -> str:
 
 
 def canvas(
-    content: tf.Tensor,
+    picture: tf.Tensor,
     box: tf.Tensor,
-    orientation: tf.Tensor,
     size: int,
     margin: float,
     eyes: tf.Tensor | None = None,
-    small: bool = False,
+    scale: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Encoded JPEG, PNG, BMP or GIF (its first picture), string scalar → uint8 RGB [size, size, 3].
+    """Cut a face out of an upright image and resize it.
 
-    box: float [4], x y w h of the face in pixels of the upright picture, or NaN for the whole picture, which is then
-    squeezed into the square. With a box, the square around it with `margin` (share of its longer side) on every side
-    is cut out; beyond the picture its edge pixels go on (as in DEX, Rothe et al. 2015). eyes: float [4], x y of the
-    left and of the right eye as in the picture: the square is turned about its centre until they are level; NaN or None
-    leaves it upright. A JPEG of FRACTION_FROM pixels and more is decoded at 1/2, 1/4 or 1/8 where what is cut out still
-    has `size` pixels then. Grey, palette, CMYK, 16-bit and transparent pictures become RGB; transparency is dropped.
-    small: `is_small_jpeg` is known to hold, which saves asking.
+    Args:
+        picture: uint8 RGB [H, W, 3], as `pictures.decode` gives it.
+        box: x y w h of the face in pixels of the full image, float [4], or NaN for the whole image, which is then
+            squeezed into the square. With a box, the square around it is cut out; beyond the image its edge pixels go
+            on (as in DEX, Rothe et al. 2015).
+        size: pixels of the canvas's side.
+        margin: share of the box's longer side that is added on every side.
+        eyes: float [4], x y of the left and of the right eye as in the image: the square is turned about its centre
+            until they are level; NaN or None leaves it upright.
+        scale: height and width of `picture` as shares of the full image's, float [2]; None: it is the full image.
+
+    Returns:
+        uint8 RGB [size, size, 3].
     """
-    full, picture = _upright_picture(content, _cut_side(box, margin), orientation, size, small)
-    scale = tf.cast(tf.shape(picture)[:2], tf.float32) / full
-    angle = None if eyes is None else _tilt(eyes)
     if _is_known(box, WHOLE):
         return fit(picture, size)
+    scale = tf.ones(2) if scale is None else scale
+    angle = None if eyes is None else _tilt(eyes)
     return tf.cond(
         tf.math.is_nan(box[0]),
         lambda: fit(picture, size),
@@ -56,26 +56,51 @@ def canvas(
     )
 
 
-def is_small_jpeg(content: tf.Tensor) -> tf.Tensor:
-    """Whether an encoded picture is a JPEG that is always decoded whole."""
-    return tf.cond(
-        tf.io.is_jpeg(content),
-        lambda: tf.reduce_min(tf.image.extract_jpeg_shape(content)[:2]) < FRACTION_FROM,
-        lambda: False,
-    )
+def decode(content: tf.Tensor, size: int) -> tf.Tensor:
+    """`pictures.decode` of a whole image as TensorFlow ops, for what must run without Python.
 
+    The EXIF orientation is applied. A JPEG of FRACTION_FROM pixels and more is decoded at 1/2, 1/4 or 1/8 where its
+    shorter side still has `size` pixels then.
 
-def cut(picture: tf.Tensor, box: tf.Tensor, size: int, margin: float, eyes: tf.Tensor) -> tf.Tensor:
-    """The canvas of a face, as `canvas` makes it, from the pixels of an upright picture, uint8 RGB [H, W, 3]."""
-    return fit(_cut(picture, box, margin, tf.ones(2), _tilt(eyes)), size)
+    Args:
+        content: an encoded JPEG, PNG, BMP or GIF (its first frame), string scalar.
+        size: pixels that the shorter side needs at least.
 
-
-def whole(content: tf.Tensor, orientation: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Encoded picture → height and width of the upright picture (float [2]), and its pixels, uint8 RGB [H, W, 3].
-
-    A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, not below `size`.
+    Returns:
+        The upright pixels, uint8 RGB [H, W, 3].
     """
-    return _upright_picture(content, tf.constant(math.nan), orientation, size)
+
+    def jpeg() -> tf.Tensor:
+        shorter = tf.reduce_min(tf.image.extract_jpeg_shape(content)[:2])
+        halvings = tf.reduce_sum(
+            tf.cast(shorter >= tf.maximum([2 * size, 4 * size, 8 * size], FRACTION_FROM), tf.int32)
+        )
+        return tf.switch_case(halvings, [lambda ratio=ratio: decode_jpeg(content, ratio) for ratio in (1, 2, 4, 8)])
+
+    def other() -> tf.Tensor:
+        return tf.ensure_shape(tf.io.decode_image(content, channels=3, expand_animations=False), (None, None, 3))
+
+    return upright(tf.cond(tf.io.is_jpeg(content), jpeg, other), exif.orientation(content))
+
+
+def decode_jpeg(content: tf.Tensor, ratio: int = 1) -> tf.Tensor:
+    """The pixels of a JPEG as they lie in the file, uint8 RGB [H, W, 3], at full size or at 1/ratio of it."""
+    # INTEGER_ACCURATE is what OpenCV and Pillow decode to; TensorFlow's default differs by up to 7 levels.
+    return tf.io.decode_jpeg(content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+
+
+def upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Pixels [H, W, 3] turned as the EXIF orientation of their file, 1 to 8, says: 5 to 8 are transposed, then rows or
+    columns are reversed."""
+
+    def turned() -> tf.Tensor:
+        over = tf.cond(orientation > 4, lambda: tf.transpose(picture, (1, 0, 2)), lambda: picture)
+        upside_down = tf.reduce_any(orientation == [3, 4, 7, 8])
+        mirrored = tf.reduce_any(orientation == [2, 3, 6, 7])
+        over = tf.cond(upside_down, lambda: over[::-1], lambda: over)
+        return tf.cond(mirrored, lambda: over[:, ::-1], lambda: over)
+
+    return picture if _is_known(orientation, 1) else tf.cond(orientation == 1, lambda: picture, turned)
 
 
 def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
@@ -105,60 +130,8 @@ def middle(canvases: tf.Tensor, centre: tuple[float, float]) -> tf.Tensor:
 
 
 def _cut_side(box: tf.Tensor, margin: float) -> tf.Tensor:
-    """Side of the square that is cut out, in pixels of the full picture; NaN for the whole picture."""
+    """Side of the square that is cut out, in pixels of the full image; NaN for the whole image."""
     return tf.maximum(box[2], box[3]) * (1 + 2 * margin)
-
-
-def _upright_picture(
-    content: tf.Tensor, side: tf.Tensor, orientation: tf.Tensor, size: int, small: bool = False
-) -> tuple[tf.Tensor, tf.Tensor]:
-    full, picture = _whole_jpeg(content) if small else _decode(content, side, size)
-    return tf.where(orientation > 4, full[::-1], full), _upright(picture, orientation)
-
-
-def _whole_jpeg(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `_decode`, of a JPEG at its full size."""
-    return _with_its_size(_jpeg(content))
-
-
-def _with_its_size(picture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cast(tf.shape(picture)[:2], tf.float32), picture
-
-
-def _jpeg(content: tf.Tensor, ratio: int = 1) -> tf.Tensor:
-    # INTEGER_ACCURATE is what OpenCV and PIL decode to; TensorFlow's default differs by up to 7 levels.
-    return tf.io.decode_jpeg(content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")
-
-
-def _decode(content: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Height and width of the full picture (float [2]), and the picture, a JPEG perhaps at a fraction of that."""
-
-    def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-        full = tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.float32)
-        needed = tf.where(tf.math.is_nan(side), tf.reduce_min(full), side)
-        power = tf.clip_by_value(tf.math.floor(tf.math.log(needed / size) / math.log(2)), 0, 3)
-        power = tf.where(tf.reduce_min(full) < FRACTION_FROM, 0.0, power)
-        branches = [lambda ratio=ratio: _jpeg(content, ratio) for ratio in (1, 2, 4, 8)]
-        return full, tf.switch_case(tf.cast(power, tf.int32), branches)
-
-    def other() -> tuple[tf.Tensor, tf.Tensor]:
-        picture = tf.io.decode_image(content, channels=3, expand_animations=False)
-        return _with_its_size(tf.ensure_shape(picture, (None, None, 3)))
-
-    return tf.cond(tf.io.is_jpeg(content), jpeg, other)
-
-
-def _upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """The picture turned as its EXIF orientation says: 5 to 8 are transposed, then rows or columns run backwards."""
-
-    def turned() -> tf.Tensor:
-        over = tf.cond(orientation > 4, lambda: tf.transpose(picture, (1, 0, 2)), lambda: picture)
-        upside_down = tf.reduce_any(orientation == [3, 4, 7, 8])
-        mirrored = tf.reduce_any(orientation == [2, 3, 6, 7])
-        over = tf.cond(upside_down, lambda: over[::-1], lambda: over)
-        return tf.cond(mirrored, lambda: over[:, ::-1], lambda: over)
-
-    return picture if _is_known(orientation, 1) else tf.cond(orientation == 1, lambda: picture, turned)
 
 
 def _is_known(tensor: tf.Tensor, value: object) -> bool:

@@ -136,12 +136,13 @@ def _groups(run: Run, rows: pd.DataFrame | None) -> tuple[dict[str, list[list[st
         said = runs.read_predictions(run.file(f"predictions{runs.suffix(split)}.csv"))
     except RequestError as error:
         return {}, f"Not known, for the data were not at hand: {error}"
-    columns = _group_columns(rows)
-    columns.insert(0, "path", rows["path"])
-    said = said.merge(columns.drop_duplicates("path"), on="path", suffixes=("", " "))
-    if said.empty:
-        return {}, "Not known, for the data lie elsewhere now than when they were judged."
-    tables = {name.strip(): _by(said, name, run.experiment.targets) for name in said.columns[-columns.shape[1] + 1 :]}
+    if rows["x"].notna().any() and "x" not in said:
+        return {}, "Not known, for predictions.csv has no face boxes, as older versions wrote it: evaluate again."
+    found = manifests.places(rows).get_indexer(manifests.places(said))
+    if not len(found) or found.min() < 0:
+        return {}, "Not known, for the data lie elsewhere now than when they were judged, or have changed."
+    columns = _group_columns(rows.iloc[found].reset_index(drop=True))
+    tables = {name: _by(said, columns[name], run.experiment.targets) for name in columns}
     tables = {name: table for name, table in tables.items() if len(table) > 1}
     return tables, "The data tell no groups apart."
 
@@ -155,9 +156,9 @@ def _group_columns(rows: pd.DataFrame) -> pd.DataFrame:
     return groups
 
 
-def _by(said: pd.DataFrame, column: str, wanted: Sequence[Target]) -> list[list[str]]:
-    values = sorted(said[column].dropna().unique(), key=lambda value: manifests.natural(str(value)))
-    parts = {str(value): said[said[column] == value] for value in values}
+def _by(said: pd.DataFrame, column: pd.Series, wanted: Sequence[Target]) -> list[list[str]]:
+    values = sorted(column.dropna().unique(), key=lambda value: manifests.natural(str(value)))
+    parts = {str(value): said[column == value] for value in values}
     return [
         [value, str(len(part)), *(_measured(part, target) for target in wanted)]
         for value, part in parts.items()

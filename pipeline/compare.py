@@ -17,7 +17,7 @@ from typing import Protocol, Self
 import numpy as np
 import pandas as pd
 
-from pipeline import metrics, report, runs
+from pipeline import manifests, metrics, report, runs
 from pipeline.config import MEAN, Experiment
 from pipeline.errors import RequestError
 from pipeline.runs import RUNS, Run, open_run
@@ -85,11 +85,12 @@ class Together:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What `evaluate` wrote of a run: the path and the subject (or NA) of each row, and the answers of each target.
+    """What `evaluate` wrote of a run: path, face box and subject (or NA) of each row, and the answers of each target.
+
     together: the targets that are judged by their means too."""
 
     run: str
-    paths: pd.Series
+    places: pd.DataFrame
     subjects: pd.Series
     answers: dict[str, Answers]
     together: tuple[str, ...]
@@ -111,7 +112,7 @@ def compare(paths: Sequence[str | Path]) -> pd.DataFrame:
     if len({Path(path).resolve() for path in paths}) < max(2, len(paths)):
         raise RequestError(f"compare {' '.join(map(str, paths))}: expected two different runs or more")
     judged = _same_rows([_read(open_run(path)) for path in paths])
-    groups = judged[0].subjects.fillna(judged[0].paths).to_numpy()
+    groups = judged[0].subjects.fillna(judged[0].places["path"]).to_numpy()
     if len(set(groups)) < 2:
         log.warning("all rows are one person's: there are no intervals")
     shared = _shared_targets(judged)
@@ -163,7 +164,8 @@ def _judged(run: Run, experiment: Experiment, results_file: Path, predictions_fi
     names = {target: _metric_names(found) for target, found in results["targets"].items()}
     answers = {target: _answers(said, target, names[target]) for target in names if names[target]}
     classes = [target.name for target in experiment.targets if target.kind == "classes" and target.name in answers]
-    return _Judged(str(run.path), said["path"], said["subject"], answers, tuple(classes) if MEAN in results else ())
+    places = said[[name for name in ("path", *manifests.BOX) if name in said]]
+    return _Judged(str(run.path), places, said["subject"], answers, tuple(classes) if MEAN in results else ())
 
 
 def _metric_names(found: dict[str, object]) -> tuple[str, ...]:
@@ -201,7 +203,7 @@ def _same_rows(judged: Sequence[_Judged]) -> list[_Judged]:
             )
         order = names.get_indexer(first)
         answers = {target: answer.at(order) for target, answer in one.answers.items()}
-        found.append(replace(one, paths=one.paths.iloc[order], subjects=one.subjects.iloc[order], answers=answers))
+        found.append(replace(one, places=one.places.iloc[order], subjects=one.subjects.iloc[order], answers=answers))
     return found
 
 
@@ -215,11 +217,12 @@ def _missing(names: pd.MultiIndex, run: str, others: pd.MultiIndex, other: str) 
 
 
 def _row_names(judged: Sequence[_Judged]) -> list[pd.MultiIndex]:
-    """What each row of each run goes by: its path, and how many times that stands before it (faces of one picture)."""
-    paths = [one.paths for one in judged]
-    if not set.intersection(*map(set, paths)):
-        paths = [_below_common_folder(one) for one in paths]
-    return [pd.MultiIndex.from_arrays([one, one.groupby(one).cumcount()]) for one in paths]
+    """What tells the rows of each run apart: `manifests.places`, without boxes where a run has none."""
+    places = [one.places for one in judged]
+    if not set.intersection(*(set(one["path"]) for one in places)):
+        places = [one.assign(path=_below_common_folder(one["path"])) for one in places]
+    columns = set.intersection(*map(set, places))
+    return [manifests.places(one[[name for name in one if name in columns]]) for one in places]
 
 
 def _below_common_folder(paths: pd.Series) -> pd.Series:
@@ -284,7 +287,7 @@ def _check_same_question(target: str, first: _Judged, other: _Judged) -> None:
     if len(differ):
         raise RequestError(
             f"{len(differ)} rows have another {target} in {first.run} than in {other.run}, the first is "
-            f"{first.paths.iloc[differ[0]]}: judge them on the same version of the data"
+            f"{first.places['path'].iloc[differ[0]]}: judge them on the same version of the data"
         )
 
 

@@ -93,8 +93,9 @@ def evaluate(
 
 
 def predictions(rows: pd.DataFrame, wanted: Sequence[Target], answers: dict[str, np.ndarray]) -> pd.DataFrame:
-    """path, subject, and per target its label, its answer, and the probability of every class."""
-    table = rows[["path", "subject"]].copy()
+    """path, the face box where any row has one, subject, and per target its label, its answer, and the probability of
+    every class."""
+    table = rows[manifests.with_boxes(rows, "subject")].copy()
     for target in wanted:
         table[target.name] = rows[target.name]
         table = table.join(columns(target.name, targets.of(target).describe(), answers[target.name]))

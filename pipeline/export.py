@@ -15,12 +15,11 @@ import keras
 import tensorflow as tf
 
 from pipeline import card, conversion, datasets, margins, parity, runs, targets
-from pipeline.canvas import canvas, fit
+from pipeline.canvas import decode, fit
 from pipeline.config import Experiment
 from pipeline.conversion import Answering
 from pipeline.errors import RequestError, WorkError, unknown
 from pipeline.network import load_network
-from pipeline.pictures import WHOLE
 from pipeline.runs import Run
 
 log = logging.getLogger(__name__)
@@ -33,9 +32,9 @@ def export(run: Run, format: str = "saved_model", quantize: str | None = None, r
     """Write a run's model into the run, with its MODEL_CARD.md; answers the folder.
 
     saved_model: `saved_model/`. `serving_default` takes `images` (uint8 [N, H, W, 3], RGB, any H and W), `jpeg` takes
-    `bytes` (string [N], upright JPEG or PNG): both of whole pictures of one face. `assets.extra/labels.json` says what
-    the answers mean, parity.json beside it how the file compares with the run on pictures of its data, where these are
-    at hand.
+    `bytes` (string [N], JPEG or PNG, whose EXIF orientation it applies): both of whole pictures of one face.
+    `assets.extra/labels.json` says what the answers mean, parity.json beside it how the file compares with the run on
+    pictures of its data, where these are at hand.
     litert, onnx: `litert/model.tflite` or `onnx/model.onnx`, which take `images` (uint8 [N, S, S, 3], RGB, canvases),
     beside it labels.json, parity.json and the card. quantize: `float16` or, for LiteRT, `int8`, calibrated on training
     pictures; the folder is then `litert-int8/`.
@@ -151,9 +150,8 @@ def _archive(model: Answering, size: int) -> keras.export.ExportArchive:
         return answer(fit(images, size))
 
     def from_bytes(content: tf.Tensor) -> dict[str, Any]:
-        whole, upright = tf.constant(WHOLE), tf.constant(1)
         pictures = tf.map_fn(
-            lambda one: tf.ensure_shape(canvas(one, whole, upright, size, margin=0.0), (size, size, 3)),
+            lambda one: tf.ensure_shape(fit(decode(one, size), size), (size, size, 3)),
             content,
             fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
         )

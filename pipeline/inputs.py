@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +16,10 @@ from dask.system import CPU_COUNT as _CORES
 
 from pipeline import manifests, sharing
 from pipeline.augment import augment, draws, for_device
-from pipeline.canvas import UNREADABLE, canvas, fit, is_small_jpeg, middle, reason
+from pipeline.canvas import UNREADABLE, canvas, decode_jpeg, fit, middle, reason, upright
 from pipeline.config import Augment, Cache
 from pipeline.errors import WorkError
-from pipeline.pictures import WHOLE, read
+from pipeline.pictures import WHOLE, decode, plain_jpeg
 from pipeline.progress import track
 from pipeline.store import OnDisk, room_for
 
@@ -34,7 +36,8 @@ class Canvases:
     """The canvases of some rows of a manifest, and what could not be read. `features` puts a trunk's answers in their
     place: float32 of any shape where pictures are said here.
 
-    rows: the manifest's rows that have a canvas, in its order; canvas i belongs to row i. rejected: path and reason.
+    rows: the manifest's rows that have a canvas, in its order; canvas i belongs to row i. rejected: path, box and
+    reason of the others.
     kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for. answers: what `features`
     had a trunk answer last.
     """
@@ -45,8 +48,6 @@ class Canvases:
     centre: tuple[float, float]
     kept: str
     rejected: pd.DataFrame
-    _orientations: np.ndarray = field(repr=False)
-    _small: bool = field(repr=False)  # all are `canvas.is_small_jpeg`
     _store: np.ndarray | tf.Tensor | OnDisk | None = field(repr=False, default=None)
     answers: dict[Any, Any] = field(repr=False, default_factory=dict, init=False)
 
@@ -74,20 +75,11 @@ class Canvases:
 
     @cached_property
     def _made(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """From a row number to its canvas, from its file, which was looked at before. Traced once: every epoch would
-        trace it again, which takes as long as reading 200 small pictures."""
-        paths, boxes, eyes = _files(self.rows)
-        turned = tf.constant(self._orientations) if (self._orientations != 1).any() else None
-        boxes, eyes = (None if np.isnan(part).all() else part for part in (boxes, eyes))
-
-        def make(i: tf.Tensor) -> tf.Tensor:
-            box = tf.constant(WHOLE) if boxes is None else boxes[i]
-            orientation = tf.constant(1) if turned is None else turned[i]
-            level = None if eyes is None else eyes[i]
-            content = tf.io.read_file(paths[i])
-            made = canvas(content, box, orientation, self.size, self.margin, level, self._small)
-            return _middle(made, self.size, self.centre)
-
+        """From a row number to its canvas, from its file. Traced once: every epoch would trace it again, which takes as
+        long as reading 200 small images."""
+        with ThreadPoolExecutor() as pool:
+            turns = np.array(list(pool.map(plain_jpeg, self.rows["path"])), np.int32)
+        make = _maker(self.rows, self.size, self.margin, self.centre, turns if turns.all() else None)
         return tf.function(make, input_signature=[tf.TensorSpec((), tf.int64)])
 
 
@@ -119,23 +111,19 @@ def _read_all(
     rows: pd.DataFrame, what: str, size: int, margin: float, cache: Cache, centre: tuple[float, float]
 ) -> Canvases:
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
-    stream = _looked_at(rows, size, margin, centre)
-    orientations, small = np.zeros(len(rows), np.int32), True  # orientation 0: could not be read
-    found = _ahead(stream.ignore_errors().batch(_TOGETHER)).as_numpy_iterator()
-    place = 0
-    for numbers, pictures, upright, are_small in track(
-        found, f"reading {what}", len(rows), lambda batch: len(batch[0])
-    ):
-        orientations[numbers], small = upright, small and bool(are_small.all())
+    make = _maker(rows, size, margin, centre)
+    stream = tf.data.Dataset.range(len(rows)).map(lambda i: (i, make(i)), num_parallel_calls=_CORES)
+    batches = _ahead(stream.ignore_errors().batch(_TOGETHER)).as_numpy_iterator()
+    is_read, place = np.zeros(len(rows), bool), 0
+    for numbers, pictures in track(batches, f"reading {what}", len(rows), lambda batch: len(batch[0])):
+        is_read[numbers] = True
         if store is not None:
             store[place : place + len(numbers)] = pictures
         place += len(numbers)
-    read_ones = orientations > 0
-    rejected = _rejected(rows[~read_ones], size, margin)
+    rejected = _rejected(rows[~is_read], size, margin)
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
         raise WorkError(_too_many(rejected, len(rows), what))
-    rows = rows[read_ones].reset_index(drop=True)
-    return Canvases(rows, size, margin, centre, kept, rejected, orientations[read_ones], small, store)
+    return Canvases(rows[is_read].reset_index(drop=True), size, margin, centre, kept, rejected, store)
 
 
 def training(
@@ -300,27 +288,39 @@ def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return tf.constant(rows["path"].astype(str).tolist(), tf.string), *map(tf.constant, points)
 
 
-def _looked_at(rows: pd.DataFrame, size: int, margin: float, centre: tuple[float, float]) -> tf.data.Dataset:
-    """(row number, canvas, orientation, whether it is a small JPEG) of every row, each file looked at as a picture that
-    may be anything."""
+def _maker(
+    rows: pd.DataFrame,
+    size: int,
+    margin: float,
+    centre: tuple[float, float],
+    orientations: np.ndarray | None = None,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From a row number to its canvas.
+
+    orientations: `pictures.plain_jpeg` of every file, where all are that. TensorFlow decodes them to the same pixels as
+    `pictures.decode` does, and none of its threads waits for Python.
+    """
     paths, boxes, eyes = _files(rows)
+    boxes, eyes = (None if np.isnan(part).all() else part for part in (boxes, eyes))
+    turns = tf.constant(1 if orientations is None or (orientations == 1).all() else orientations)
+    read = partial(_read, size=size, margin=margin)
 
-    def look(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        content, orientation = tf.numpy_function(_read, [paths[i], boxes[i]], [tf.string, tf.int32], stateful=False)
-        content, orientation = tf.ensure_shape(content, ()), tf.ensure_shape(orientation, ())
-        made = canvas(content, boxes[i], orientation, size, margin, eyes[i])
-        return i, _middle(made, size, centre), orientation, is_small_jpeg(content)
+    def make(i: tf.Tensor) -> tf.Tensor:
+        box = tf.constant(WHOLE) if boxes is None else boxes[i]
+        if orientations is not None:
+            turn = turns if turns.shape.rank == 0 else turns[i]
+            pixels, scale = upright(decode_jpeg(tf.io.read_file(paths[i])), turn), None
+        else:
+            pixels, scale = tf.numpy_function(read, [paths[i], box], [tf.uint8, tf.float32], stateful=False)
+            pixels, scale = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(scale, (2,))
+        made = canvas(pixels, box, size, margin, None if eyes is None else eyes[i], scale)
+        return middle(tf.ensure_shape(made, (size, size, 3)), centre)
 
-    return tf.data.Dataset.range(len(rows)).map(look, num_parallel_calls=_CORES)
+    return make
 
 
-def _middle(made: tf.Tensor, size: int, centre: tuple[float, float]) -> tf.Tensor:
-    return middle(tf.ensure_shape(made, (size, size, 3)), centre)
-
-
-def _read(path: bytes, box: np.ndarray) -> tuple[bytes, np.int32]:
-    content, orientation = read(path, box)
-    return content, np.int32(orientation)
+def _read(path: bytes, box: np.ndarray, size: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    return decode(Path(path.decode()).read_bytes(), box, margin, size)
 
 
 def _numpy(
@@ -331,25 +331,24 @@ def _numpy(
 
 
 def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
-    """path and reason of rows whose canvas could not be made, found by trying again one by one."""
+    """path, box and reason of rows whose canvas could not be made, found by trying again one by one."""
     _, boxes, eyes = _files(rows)
     reasons = [_reason(*row, size, margin) for row in zip(rows["path"], boxes, eyes, strict=True)]
-    return pd.DataFrame({"path": rows["path"].tolist(), "reason": reasons}, dtype="str")
+    return rows[manifests.with_boxes(rows)].assign(reason=pd.Series(reasons, rows.index, dtype="str"))
 
 
 def _reason(path: str, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> str:
     try:
-        content, orientation = read(path, box.numpy())
-        canvas(tf.constant(content), box, tf.constant(orientation), size, margin, eyes)
+        pixels, scale = decode(Path(path).read_bytes(), box.numpy(), margin, size)
+        canvas(tf.constant(pixels), box, size, margin, eyes, tf.constant(scale))
     except FileNotFoundError:
         return "the file is gone"
-    except tf.errors.OpError as error:
-        return f"{reason(error)} ({error.message.splitlines()[0].partition('} ')[2] or 'cannot decode'})"
     except UNREADABLE as error:
         return reason(error)
     return "could not be read the first time"
 
 
 def _too_many(rejected: pd.DataFrame, count: int, what: str) -> str:
-    shown = "; ".join(f"{row.path} ({row.reason})" for row in rejected.head(_SHOWN).itertuples())
+    by_reason = rejected.head(_SHOWN).groupby("reason", sort=False)["path"]
+    shown = "; ".join(f"{', '.join(paths)} ({reason})" for reason, paths in by_reason)
     return f"{len(rejected)} of {count} {what} pictures cannot be read, more than {MOST_REJECTED:.0%}: {shown}"

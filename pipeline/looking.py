@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from pipeline import manifests
-from pipeline.canvas import UNREADABLE, reason, whole
+from pipeline.canvas import UNREADABLE, reason
 from pipeline.faces import LONGEST, Detector, Face
-from pipeline.pictures import OUTSIDE, read
+from pipeline.pictures import OUTSIDE, decode
 
 FACE = 112  # pixels at which the sharpness of a face is measured
 
@@ -47,16 +47,14 @@ def _read(path: str, region: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]
     """The pixels to look at, their scale (below 1 where the file was decoded at a fraction), and where they begin in
     the upright picture (x, y); or the reason why there are none."""
     try:
-        content, orientation = read(path)
-        full, picture = whole(tf.constant(content), tf.constant(orientation), LONGEST)
+        picture, (scale, _) = decode(Path(path).read_bytes(), size=LONGEST)
     except UNREADABLE as error:
         return reason(error)
-    scale = float(picture.shape[0] / full[0])
     if np.isnan(region).any():
-        return picture.numpy(), scale, np.zeros(2)
+        return picture, scale, np.zeros(2)
     x, y = np.clip(np.round(region[:2] * scale), 0, None).astype(int)
     right, low = np.clip(np.round((region[:2] + region[2:]) * scale), 0, None).astype(int)
-    cut = picture.numpy()[y:low, x:right]
+    cut = picture[y:low, x:right]
     return (np.ascontiguousarray(cut), scale, np.array([x, y]) / scale) if min(cut.shape) else OUTSIDE
 
 

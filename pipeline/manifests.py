@@ -8,7 +8,6 @@ account, group), the labels (age in years as float, gender "female"/"male", age_
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import math
 import os
@@ -25,7 +24,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.errors import NotThereError, RequestError
-from pipeline.pictures import checked
+from pipeline.pictures import opened, shrink, to_rgb, upright_size
 
 Labels = TypeVar("Labels")
 
@@ -43,6 +42,7 @@ THERE = "picture is there"
 NAME = "name in the dataset"
 UNREACHED = "the file cannot be read"  # begins a reason that may pass, such as that of a disk which was not there
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+_HASHED = 64  # pixels of the shorter side that a perceptual hash needs
 OLDEST = 130  # years; nobody has reached it
 _NUMBER = re.compile(
     r"(?P<before><|≤|\b(under|below|less than|up to|younger than)\b)?\s*(?P<number>\d+(\.\d+)?)(?P<after>\s*\+)?", re.I
@@ -341,7 +341,8 @@ def content_hashes(paths: Iterable[str]) -> list[str]:
 
 
 def inspect(paths: Iterable[str]) -> pd.DataFrame:
-    """What each file holds: file_sha256 of its bytes, file_width and file_height in pixels, and file_phash.
+    """What each file holds: file_sha256 of its bytes, file_width and file_height of the upright image in pixels, and
+    file_phash.
 
     The last is a perceptual hash (pHash, by ImageHash) as a signed 64-bit number: pictures that look alike differ in
     few of its bits. NA where the picture cannot be read; why is said where canvases are made.
@@ -363,17 +364,24 @@ def _content_hash(path: str) -> str:
 def _inspect(path: str) -> tuple[str | None, int | None, int | None, int | None]:
     try:
         content = Path(path).read_bytes()
-    except OSError:
+        with opened(content) as image:
+            width, height = upright_size(image)
+            shrink(image, min(width, height) // _HASHED)
+            looks = imagehash.phash(Image.fromarray(to_rgb(image)))
+    except (OSError, ValueError):
         return None, None, None, None
-    try:
-        checked(content)
-        with Image.open(io.BytesIO(content)) as picture:
-            width, height = picture.size
-            picture.draft("L", (64, 64))  # a large JPEG is decoded at a fraction of its size
-            looks = int(np.packbits(imagehash.phash(picture).hash).view(np.int64)[0])
-            return hashlib.sha256(content).hexdigest(), width, height, looks
-    except Exception:  # Pillow's readers raise whatever their parsing runs into
-        return None, None, None, None
+    return hashlib.sha256(content).hexdigest(), width, height, int(np.packbits(looks.hash).view(np.int64)[0])
+
+
+def places(rows: pd.DataFrame) -> pd.MultiIndex:
+    """What tells the rows apart: path, face box (NaN for the whole picture), and which one it is of equal rows."""
+    known = rows.reindex(columns=["path", *BOX]).astype(dict.fromkeys(BOX, float))
+    return pd.MultiIndex.from_frame(known.assign(number=known.groupby(list(known), dropna=False).cumcount()))
+
+
+def with_boxes(rows: pd.DataFrame, *columns: str) -> list[str]:
+    """Names of the columns `path`, the box's where any row has one, and `columns`."""
+    return ["path", *(BOX if rows["x"].notna().any() else ()), *columns]
 
 
 def groups(rows: pd.DataFrame) -> pd.Series:

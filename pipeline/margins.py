@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from pipeline import splits
-from pipeline.canvas import UNREADABLE, whole
+from pipeline.canvas import UNREADABLE
 from pipeline.config import Experiment
 from pipeline.faces import LONGEST, Detector
-from pipeline.pictures import read
+from pipeline.pictures import decode
 
 MEASURED = 50  # pictures
 
@@ -36,8 +36,7 @@ def _about_face(path: str) -> float | None:
     """Of the largest face of a picture; None without one. A picture that is no square is squeezed into one: its margin
     is that with which a face is as large on the canvas."""
     try:
-        content, orientation = read(path)
-        picture = whole(tf.constant(content), tf.constant(orientation), LONGEST)[1].numpy()
+        picture, _ = decode(Path(path).read_bytes(), size=LONGEST)
     except UNREADABLE:
         return None
     sides = [max(face.box[2:]) for face in _detector()([picture])[0] if face.is_sure]

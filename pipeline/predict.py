@@ -20,9 +20,9 @@ from dask.system import CPU_COUNT as _CORES
 
 from pipeline import drawn, interrupts, manifests, runs, sources
 from pipeline.answers import columns
-from pipeline.canvas import UNREADABLE, canvas, cut, fit, reason, whole
+from pipeline.canvas import UNREADABLE, canvas, fit, reason
 from pipeline.errors import RequestError
-from pipeline.pictures import WHOLE, checked
+from pipeline.pictures import decode
 from pipeline.progress import duration, track
 from pipeline.sources import Picture
 
@@ -133,26 +133,23 @@ class Predictor:
 
     def _make_functions(self, size: int, margin: float, aligned: bool) -> None:
         """The ways from a picture to a canvas, traced once for pictures of all sizes."""
-        pixels, string = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.string)
-        number, four = tf.TensorSpec((), tf.int32), tf.TensorSpec((4,), tf.float32)
+        pixels, four = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((4,), tf.float32)
         level = (lambda eyes: eyes) if aligned else (lambda eyes: tf.fill((4,), np.nan))
         traced = partial(tf.function, autograph=False)  # it warns of the lambdas that it cannot read
+        decoded = partial(tf.numpy_function, partial(_decoded, size=size), Tout=tf.uint8, stateful=False)
         self._canvases_of_files = traced(
-            lambda contents, uprights: tf.map_fn(
-                lambda one: canvas(one[0], tf.constant(WHOLE), one[1], size, margin=0.0),
-                (contents, uprights),
+            lambda contents: tf.map_fn(
+                lambda one: fit(tf.ensure_shape(decoded([one]), (None, None, 3)), size),
+                contents,
                 fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
                 parallel_iterations=_CORES,
             ),
-            input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int32)],
+            input_signature=[tf.TensorSpec((None,), tf.string)],
         )
         self._canvas_of_pixels = traced(lambda picture: fit(picture, size), input_signature=[pixels])
         self._canvas_of_face = traced(
-            lambda picture, box, eyes: cut(picture, box, size, margin, level(eyes)),
+            lambda picture, box, eyes: canvas(picture, box, size, margin, level(eyes)),
             input_signature=[pixels, four, four],
-        )
-        self._decode = traced(
-            lambda content, upright: whole(content, upright, _FULL)[1], input_signature=[string, number]
         )
 
     @cached_property
@@ -165,7 +162,7 @@ class Predictor:
         """All together: called for one after another, TensorFlow takes three times as long."""
         try:
             canvases = self._canvases(pictures)
-            pixels = [self._pixels(picture) if keep_pixels else None for picture in pictures]
+            pixels = [_pixels(picture) if keep_pixels else None for picture in pictures]
         except UNREADABLE as error:
             if len(pictures) == 1:
                 return [_nothing(pictures[0], reason(error))]
@@ -174,31 +171,19 @@ class Predictor:
         return [Looked(picture, [_row(picture)], [made], shown) for picture, made, shown in each]
 
     def _canvases(self, pictures: list[Picture]) -> list[np.ndarray]:
-        """Of pictures that are faces. Raises one of UNREADABLE if any cannot be read."""
-        as_pixels = [one.pixels is not None or sources.is_foreign(_content(one)) for one in pictures]
-        contents = [_content(one) for one, known in zip(pictures, as_pixels, strict=True) if not known]
-        uprights = np.array([checked(content) for content in contents], np.int32)
-        made = iter(self._canvases_of_files(tf.constant(contents, tf.string), uprights).numpy())
-        return [
-            self._canvas_of_pixels(self._pixels(one)).numpy() if known else next(made)
-            for one, known in zip(pictures, as_pixels, strict=True)
-        ]
-
-    def _pixels(self, picture: Picture) -> np.ndarray:
-        """Raises one of UNREADABLE if it cannot be read."""
-        if picture.pixels is not None:
-            return picture.pixels
-        content = _content(picture)
-        if sources.is_foreign(content):
-            return sources.decoded(content)
-        return self._decode(content, checked(content)).numpy()
+        """Of images that are faces. Raises one of UNREADABLE if any cannot be read: of one alone it tells why."""
+        if len(pictures) == 1:
+            return [self._canvas_of_pixels(_pixels(pictures[0], self.labels["image_size"])).numpy()]
+        contents = [_content(one) for one in pictures if one.pixels is None]
+        decoded = iter(self._canvases_of_files(tf.constant(contents, tf.string)).numpy())
+        return [next(decoded) if one.pixels is None else self._canvas_of_pixels(one.pixels).numpy() for one in pictures]
 
     def _look_for_faces(self, pictures: list[Picture], keep_pixels: bool) -> list[Looked]:
         return [self._search(picture, keep_pixels) for picture in pictures]
 
     def _search(self, picture: Picture, keep_pixels: bool) -> Looked:
         try:
-            pixels = self._pixels(picture)
+            pixels = _pixels(picture)
         except UNREADABLE as error:
             return _nothing(picture, reason(error))
         found = [face for face in self._detector([pixels])[0] if face.is_sure]
@@ -215,9 +200,6 @@ class Predictor:
         return Looked(picture, rows, canvases, pixels if keep_pixels else None)
 
 
-_FULL = 2**20  # pixels: larger than any picture, so that none is decoded at a fraction
-
-
 def _row(picture: Picture, why_not: str = "") -> dict[str, Any]:
     return {"path": picture.name, "frame": picture.frame, "time": picture.time, "reason": why_not}
 
@@ -232,6 +214,15 @@ def _one_by_one(looked: Sequence[Looked], rows: pd.DataFrame) -> Iterator[tuple[
     for one in looked:
         first, end = end, end + len(one.rows)
         yield one, rows.iloc[first:end]
+
+
+def _pixels(picture: Picture, size: int | None = None) -> np.ndarray:
+    """Its upright pixels, as `decode` has them. Raises ValueError, with the reason, if it cannot be read."""
+    return _decoded(_content(picture), size) if picture.pixels is None else picture.pixels
+
+
+def _decoded(content: bytes, size: int | None) -> np.ndarray:
+    return decode(content, size=size)[0]
 
 
 def _content(picture: Picture) -> bytes:

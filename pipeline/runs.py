@@ -299,12 +299,13 @@ def told(data: Data) -> dict[str, object]:
 
 
 def add_rejected(run: Run, rejected: pd.DataFrame) -> None:
-    """Add pictures that could not be read (path, reason) to the run's rejected.csv."""
+    """Add rows whose picture could not be read (path, box, reason) to the run's rejected.csv, each once."""
     import pandas as pd
 
     path = run.path / "rejected.csv"
-    before = [pd.read_csv(path, dtype=str)] if path.exists() else []
-    write_csv(path, pd.concat([*before, rejected]).drop_duplicates("path"))
+    before = [pd.read_csv(path)] if path.exists() else []
+    together = pd.concat([*before, rejected], ignore_index=True)
+    write_csv(path, together.drop_duplicates([name for name in together if name != "reason"]))
 
 
 def dated(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
 import socket
@@ -24,11 +23,11 @@ import uvicorn
 from fastapi import HTTPException, UploadFile
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
-from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline import drawn, sources
+from pipeline import drawn
 from pipeline.errors import RequestError
+from pipeline.pictures import NOT_READABLE, TOO_LARGE, opened
 from pipeline.predict import Predictor
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,6 @@ MOST_PICTURES = 16  # of one request
 _LIMIT = MOST_BYTES * MOST_PICTURES + 2**20  # of a request: its parts have headers
 _KEPT = 3600  # seconds that a picture dropped on the page is kept for, to look at it once more
 _LAST_ANSWERS = 0.5  # seconds that answers under way are waited for when the server ends
-_NO_PICTURE = "not a readable picture; expected a JPEG, PNG or another picture"
 _NOTE = "Apparent age and gender are guesses of a network. They are no ground for a decision about a person."
 
 
@@ -149,12 +147,10 @@ def _read(upload: UploadFile) -> bytes:
 def _refused(content: bytes) -> tuple[int, str] | None:
     """The HTTP status and the reason, for a file that is no picture, or one of too many pixels."""
     try:
-        with Image.open(io.BytesIO(content), formats=sources.FORMATS) as picture:
-            width, height = picture.size
-    except Image.DecompressionBombError:
-        return 413, f"more than {MOST_PIXELS // 10**6} megapixels"
-    except Exception:  # Pillow's readers raise whatever their parsing runs into
-        return 415, _NO_PICTURE
+        with opened(content) as image:
+            width, height = image.size
+    except ValueError as error:
+        return (413 if str(error) == TOO_LARGE else 415), str(error)
     if width * height > MOST_PIXELS:
         return 413, f"{width}×{height} pixels: at most {MOST_PIXELS // 10**6} megapixels"
     return None
@@ -172,7 +168,9 @@ def _page(predictor: Predictor) -> gradio.Blocks:
     with gradio.Blocks(title="Facet", analytics_enabled=False, delete_cache=(_KEPT, _KEPT)) as page:
         gradio.Markdown(f"# Facet\n{_NOTE}")
         with gradio.Row():
-            given = gradio.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="A photograph")
+            given = gradio.Image(
+                type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], label="A photograph"
+            )
             given.preprocess = partial(_opened, given.preprocess)
             shown = gradio.Image(label="Faces", interactive=False, format="png")
         faces = gradio.Radio(["detect", "whole"], value="detect", label="Find faces, or take the picture for one")
@@ -187,7 +185,7 @@ def _opened(preprocess: Callable[[Any], str | None], payload: Any) -> str | None
     try:
         return preprocess(payload)
     except Exception as error:  # Pillow's readers raise whatever their parsing runs into
-        raise gradio.Error(_NO_PICTURE, print_exception=False) from error
+        raise gradio.Error(NOT_READABLE, print_exception=False) from error
 
 
 def _look(predictor: Predictor, path: str | None, faces: str) -> tuple[np.ndarray | None, pd.DataFrame | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import io
 import logging
 import os
 import sys
@@ -18,22 +17,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.canvas import DAMAGED
 from pipeline.errors import RequestError
-from pipeline.pictures import check_size
+from pipeline.pictures import SUFFIXES, check_size, to_rgb
 
-PICTURES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".avif",
-    ".heic",
-)  # for the last two, a reason
 VIDEOS = (
     ".mp4",
     ".mov",
@@ -51,10 +37,6 @@ VIDEOS = (
 )
 CAMERA = "camera:"
 LIST = "-"
-_READ_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")  # how JPEG, PNG and GIF files begin
-_ONLY_PILLOW = ("BMP", "TIFF", "WEBP")  # TensorFlow reads no palette of a BMP
-_NO_SCALE = ("I", "F")  # modes of Pillow whose numbers have no largest
-FORMATS = ("JPEG", "PNG", "GIF", *_ONLY_PILLOW)  # that are answered; other readers of Pillow's start programs
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +82,7 @@ def expand(inputs: Iterable[str]) -> list[str]:
         else:
             found += names
     if not found:
-        raise RequestError(f"no pictures ({', '.join(PICTURES)}) and no videos in {', '.join(inputs)}")
+        raise RequestError(f"no pictures ({', '.join(SUFFIXES)}) and no videos in {', '.join(inputs)}")
     return found
 
 
@@ -109,7 +91,7 @@ def _expanded(given: str) -> list[str] | None:
     if given.startswith(CAMERA) or os.path.isfile(given):  # noqa: PTH113  Path's own raises for a name that is too long
         return [given]
     if os.path.isdir(given):  # noqa: PTH112
-        endings = (*PICTURES, *VIDEOS)
+        endings = (*SUFFIXES, *VIDEOS)
         return sorted(str(file) for file in Path(given).rglob("*") if file.suffix.lower() in endings)
     if glob.has_magic(given):
         return sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
@@ -156,7 +138,7 @@ def _picture(one: Any, number: int) -> Picture:
         return Picture(name, bytes(one))
     try:
         if isinstance(one, Image.Image):
-            return Picture(name, pixels=_from_pillow(one))
+            return Picture(name, pixels=_pixels(one))
         if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
             check_size(one.shape[1], one.shape[0])
             return Picture(name, pixels=one)
@@ -166,48 +148,14 @@ def _picture(one: Any, number: int) -> Picture:
     raise RequestError(f"{name} is {what}: expected a path, bytes, a PIL image, or a uint8 RGB array [H, W, 3]")
 
 
+def _pixels(image: Image.Image) -> np.ndarray:
+    check_size(*image.size)
+    return to_rgb(image)
+
+
 def _legible(path: str) -> str:
     """The path as text that every format holds, also where its bytes are no UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def is_foreign(content: bytes) -> bool:
-    """Whether an encoded picture is in a format that TensorFlow does not read, or not rightly, and Pillow does."""
-    if content.startswith(_READ_BY_TENSORFLOW):  # nearly all are: no header need be read
-        return False
-    try:
-        with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW):
-            return True
-    except Exception:  # Pillow's readers raise whatever their parsing runs into
-        return False
-
-
-def decoded(content: bytes) -> np.ndarray:
-    """The upright pixels of a foreign picture, uint8 RGB [H, W, 3]. Raises ValueError for one that is damaged, or too
-    small to use."""
-    try:
-        with Image.open(io.BytesIO(content), formats=_ONLY_PILLOW) as picture:
-            return _from_pillow(picture)
-    except ValueError:
-        raise
-    except Exception as error:
-        raise ValueError(DAMAGED) from error
-
-
-def _from_pillow(picture: Image.Image) -> np.ndarray:
-    """Its upright pixels, uint8 RGB [H, W, 3]. Raises ValueError, with the reason, where there are none."""
-    from PIL import ImageOps
-
-    check_size(*picture.size)
-    if picture.mode in _NO_SCALE:
-        raise ValueError(f"a picture of Pillow's mode {picture.mode}, whose white is unknown: expected 8 or 16 bits")
-    try:
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith("I;16"):  # Pillow would cut off all above 255
-            upright = Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8))
-        return np.asarray(upright.convert("RGB"))
-    except Exception as error:  # Pillow's readers raise whatever their parsing runs into
-        raise ValueError(DAMAGED) from error
 
 
 def _promised(name: str) -> int:

@@ -77,7 +77,7 @@ def test_every_rejected_row_keeps_its_reason(looked_at: Path) -> None:
         "noise": "no face",
         "blurred": "blurred",
         "small": "face smaller than 24 pixels",
-        "damaged": "not a readable picture",
+        "damaged": "damaged (image file is truncated)",
     }
 
 

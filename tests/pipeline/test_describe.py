@@ -127,7 +127,7 @@ def test_of_a_limit_no_row_that_is_not_asked_for_is_counted(table: Path) -> None
 
 def test_what_training_cannot_read_is_unreadable_and_no_copy(table: Path) -> None:
     with Image.open(table.parent / "1.jpg") as picture:
-        picture.save(table.parent / "2.jpg", "WEBP")
+        picture.resize((64, 64)).save(table.parent / "2.jpg", "ICO")
         picture.resize((4, 4)).save(table.parent / "3.jpg")
     for name in ("4.jpg", "8.jpg"):
         (table.parent / name).write_bytes(b"")

@@ -93,7 +93,7 @@ def test_too_many_unreadable_pictures_stop_the_work(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, 20)
     for path in rows["path"][:6]:
         Path(path).write_bytes(b"<html>not found</html>")
-    with pytest.raises(WorkError, match=r"6 of 20 train pictures .*0\.jpg \(not a readable picture\)"):
+    with pytest.raises(WorkError, match=r"6 of 20 train pictures .*0\.jpg, .*5\.jpg \(not a readable image"):
         inputs.make_canvases(rows, 32, 0.4, Cache(), "train")
 
 

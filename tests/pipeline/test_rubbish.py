@@ -37,22 +37,24 @@ DAMAGED = {
     "empty.jpg": b"",
     "html.jpg": b"<!DOCTYPE html><title>404</title>",
     "tiny.png": encoded(FACE.crop((0, 0, 1, 1)), "png"),
-    "webp.jpg": encoded(FACE, "webp"),
+    "truncated.webp": encoded(FACE, "webp")[:200],
     "garbage.jpg": encoded(FACE, "jpeg")[:150] + b"\0" * 300,
-    "palette.bmp": encoded(FACE.quantize(16), "bmp"),
+    "icon.png": encoded(FACE, "ico"),
 }
 ODD_BUT_GOOD = {
     "sixteen.png": encoded(Image.fromarray(smooth_picture(1, 96)[..., 0].astype(np.uint16) * 257), "png"),
     "cmyk.jpg": encoded(FACE.convert("CMYK"), "jpeg"),
     "still.gif": encoded(FACE, "gif"),
     "alpha.png": encoded(FACE.convert("RGBA"), "png"),
+    "palette.bmp": encoded(FACE.quantize(16), "bmp"),
+    "webp.jpg": encoded(FACE, "webp"),
     "named wrongly.jpg": encoded(FACE, "png"),
 }
 
 
 @pytest.fixture
 def collection(faces_csv: Path, tmp_path: Path) -> str:
-    """A user's CSV: 192 faces, eight damaged files, and five odd ones that can be read."""
+    """A user's CSV: 192 faces, eight damaged files, and seven odd ones that can be read."""
     table = pd.read_csv(faces_csv)[["path", "age", "gender"]].head(192)
     table["path"] = [str(faces_csv.parent / path) for path in table["path"]]
     files = DAMAGED | ODD_BUT_GOOD

@@ -15,9 +15,12 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
+import gradio
 import httpx
 import pandas as pd
 import pytest
+from matplotlib import cbook
+from PIL import Image
 from starlette.testclient import TestClient
 
 from pipeline import Predictor, serve
@@ -112,6 +115,35 @@ def test_an_address_that_cannot_be_listened_on_is_refused(host: str, port: int |
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     assert inspect.signature(serve.serve).parameters["host"].default == "127.0.0.1"
+
+
+@pytest.fixture(scope="module", params=["heic", "avif"])
+def phones_photo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """matplotlib's photograph of Grace Hopper as a phone would keep it: turned, with an EXIF orientation."""
+    path = tmp_path_factory.mktemp("phone") / f"hopper.{request.param}"
+    with Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as photograph:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        photograph.transpose(Image.Transpose.ROTATE_90).save(path, quality=95, exif=exif)
+    return path
+
+
+def test_a_phones_photo_is_answered_alike_by_the_api_the_page_and_the_predictor(
+    phones_photo: Path, client: TestClient, run: Run
+) -> None:
+    predictor = Predictor(run.path)
+    (expected,) = predictor([phones_photo]).to_dict("records")
+    (posted,) = post(client, phones_photo.read_bytes(), faces="detect").json()
+    assert expected["confidence"] > 0.9
+    for name in ("x", "y", "w", "h", "gender_predicted", "gender_p_male"):
+        assert posted[name] == pytest.approx(expected[name])
+
+    page = serve._page(predictor)
+    upload = next(block for block in page.blocks.values() if isinstance(block, gradio.Image))
+    given = upload.preprocess(gradio.data_classes.ImageData(path=str(phones_photo), orig_name=phones_photo.name))
+    assert Path(given).read_bytes() == phones_photo.read_bytes()  # Gradio would convert it by its own rules
+    _, table = serve._look(predictor, given, "detect")
+    assert table["gender"].tolist() == [expected["gender_predicted"]]
 
 
 def free_port() -> int:

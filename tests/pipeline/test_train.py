@@ -20,6 +20,7 @@ from pipeline.__main__ import main
 from pipeline.canvas import fit
 from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer
 from pipeline.errors import RequestError, WorkError
+from pipeline.pictures import NOT_READABLE
 from pipeline.runs import Run
 from tests.conftest import relabelled, with_stage, write_picture
 
@@ -172,7 +173,7 @@ def test_predictor_answers_for_files_and_gives_a_reason_where_it_cannot(run, tmp
     broken.write_bytes(b"no picture")
     answers = Predictor(run.path)([said["path"][0], broken, said["path"][1]], faces="whole")
     assert answers["age_predicted"][[0, 2]].to_numpy() == pytest.approx(said["age_predicted"][:2].to_numpy(), abs=1e-3)
-    assert answers["reason"].tolist() == ["", "not a readable picture", ""]
+    assert answers["reason"].tolist() == ["", NOT_READABLE, ""]
     assert answers["gender_predicted"].isna().tolist() == [False, True, False]
 
 
