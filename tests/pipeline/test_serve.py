@@ -124,7 +124,7 @@ def phones_photo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     with Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as photograph:
         exif = Image.Exif()
         exif[0x0112] = 6
-        photograph.transpose(Image.Transpose.ROTATE_90).save(path, quality=95, exif=exif)
+        photograph.transpose(Image.Transpose.ROTATE_90).save(path, quality=95, exif=exif.tobytes())
     return path
 
 
