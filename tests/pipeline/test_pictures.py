@@ -131,6 +131,35 @@ def test_the_decoder_of_the_exported_model_is_the_same(kind: str, orientation: i
     assert np.array_equal(in_graph, decode(content, size=64)[0])
 
 
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    to = io.BytesIO()
+    image.save(to, kind, **options)
+    return to.getvalue()
+
+
+IMAGE = Image.fromarray(COLOUR)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(DEEP, "PNG"),
+        encoded(IMAGE.quantize(20), "PNG"),
+        encoded(IMAGE.convert("RGBA"), "PNG"),
+        encoded(IMAGE.convert("LA"), "PNG"),
+        encoded(IMAGE.convert("1"), "PNG"),
+        encoded(IMAGE.convert("L"), "JPEG"),
+        encoded(IMAGE.convert("CMYK"), "JPEG"),
+        encoded(IMAGE.crop((0, 0, 63, 47)), "JPEG", progressive=True),
+        encoded(IMAGE, "GIF"),
+        encoded(IMAGE, "BMP"),
+    ],
+    ids=["16-bit", "palette", "rgba", "grey alpha", "1-bit", "grey jpeg", "cmyk", "progressive", "gif", "bmp"],
+)
+def test_the_exported_decoder_agrees_on_every_kind_of_pixel(content: bytes) -> None:
+    assert np.array_equal(decode_in_graph(tf.constant(content), 64).numpy(), decode(content)[0])
+
+
 @pytest.mark.parametrize("byte_order", ["<", ">"])
 @pytest.mark.parametrize("is_long", [False, True])
 def test_exif_of_either_byte_order_is_read_in_the_graph(byte_order: str, is_long: bool) -> None:
