@@ -21,7 +21,6 @@ from typing import TypeVar
 import imagehash
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from pipeline.errors import NotThereError, RequestError
 from pipeline.pictures import opened, shrink, to_rgb, upright_size
@@ -367,7 +366,7 @@ def _inspect(path: str) -> tuple[str | None, int | None, int | None, int | None]
         with opened(content) as image:
             width, height = upright_size(image)
             shrink(image, min(width, height) // _HASHED)
-            looks = imagehash.phash(Image.fromarray(to_rgb(image)))
+            looks = imagehash.phash(to_rgb(image))
     except (OSError, ValueError):
         return None, None, None, None
     return hashlib.sha256(content).hexdigest(), width, height, int(np.packbits(looks.hash).view(np.int64)[0])

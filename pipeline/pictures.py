@@ -127,7 +127,7 @@ def decode(
         if size is not None and min(width, height) >= FRACTION_FROM:
             side = min(width, height) if math.isnan(x) else max(w, h) * (1 + 2 * margin)
             shrink(image, int(side / size))
-        pixels = to_rgb(image)
+        pixels = np.asarray(to_rgb(image))
     return pixels, (np.array(pixels.shape[:2]) / (height, width)).astype(np.float32)
 
 
@@ -138,8 +138,8 @@ def shrink(image: Image.Image, factor: int) -> None:
         image.draft(None, (image.width // factor, image.height // factor))
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """The upright pixels of a PIL image, uint8 RGB [H, W, 3]. Raises ValueError, with the reason, where there are none.
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A PIL image as an upright one of mode RGB. Raises ValueError, with the reason, where it has no pixels.
 
     Image.convert would clip all above 255 in a 16-bit image to white.
     """
@@ -157,7 +157,7 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     if "transparency" in image.info:  # of a palette: convert would warn that it drops it
         image = image.copy()
         del image.info["transparency"]
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> np.ndarray:

@@ -150,7 +150,7 @@ def _picture(one: Any, number: int) -> Picture:
 
 def _pixels(image: Image.Image) -> np.ndarray:
     check_size(*image.size)
-    return to_rgb(image)
+    return np.asarray(to_rgb(image))
 
 
 def _legible(path: str) -> str:
