@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipeline import listing
 from pipeline.canvas import DAMAGED
 from pipeline.errors import RequestError
 from pipeline.pictures import check_size
@@ -82,8 +83,9 @@ class Picture:
 
 
 def expand(inputs: Iterable[str]) -> list[str]:
-    """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep) and of patterns in
-    order of name, and for `-` what standard input lists, one a line. What a list names and is not there stays in it:
+    """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep, as
+    `listing.files` finds them) and of patterns in order of name, and for `-` what standard input lists, one a line.
+    What a list names and is not there stays in it:
     `pictures` says so in its place.
 
     Raises RequestError for another input that is not there, or where there is nothing at all.
@@ -109,8 +111,7 @@ def _expanded(given: str) -> list[str] | None:
     if given.startswith(CAMERA) or os.path.isfile(given):  # noqa: PTH113  Path's own raises for a name that is too long
         return [given]
     if os.path.isdir(given):  # noqa: PTH112
-        endings = (*PICTURES, *VIDEOS)
-        return sorted(str(file) for file in Path(given).rglob("*") if file.suffix.lower() in endings)
+        return sorted(map(str, listing.files(given, (*PICTURES, *VIDEOS))))
     if glob.has_magic(given):
         return sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
     return None

@@ -100,13 +100,13 @@ def load(data: Data) -> pd.DataFrame:
 
     Columns: path, split (train, val, test), fold, subject (NA where unknown), the labels (NA where unknown), a face box
     `x y w h` in pixels (NaN: the whole picture), and landmarks if the faces are to be aligned. Raises RequestError for
-    a root that does not hold the dataset.
+    a root that does not hold the dataset, and for faces that are to be aligned and cannot be (`landmarks.check`).
     """
     return sharing.shared(f"manifest of {data.name}", data, lambda: _divided(data)).copy()
 
 
 def _divided(data: Data) -> pd.DataFrame:
-    from pipeline import manifests, splits
+    from pipeline import landmarks, manifests, splits
 
     rows = _listed(data)
     found = [name for name in manifests.LANDMARKS if name in rows]
@@ -115,6 +115,8 @@ def _divided(data: Data) -> pd.DataFrame:
             f"dataset {data.name} has no landmarks to align by: `python -m pipeline clean {data.name}` finds them, and "
             "writes a manifest to train on with --dataset csv"
         )
+    if found:
+        landmarks.check(rows, _source(data), data.aligned)
     rows = rows if data.aligned else rows.drop(columns=found)
     # What is missing is left out last: which split a row is in does not depend on what else is there.
     return manifests.there(splits.assign(rows, data.split or own_split(data)), _source(data))
