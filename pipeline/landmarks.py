@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import RequestError
-from pipeline.manifests import BOX, EYES, LANDMARKS
+from pipeline.manifests import BOX, EYES, LANDMARKS, POINTS
 
 # How far outside the face box a point may lie, as a share of the box's side. Detectors put points of half-profiles just
 # outside; other units, another picture's pixels or columns in another order put them much further away.
@@ -88,15 +88,16 @@ def _mirrored(points: np.ndarray) -> list[_Mistake]:
         left, right = points[:, place], points[:, place + 1]
         across = right - left
         is_mirrored = across[:, 0] * down[:, 1] < across[:, 1] * down[:, 0]
-        names = (LANDMARKS[2 * place].removesuffix("_x"), LANDMARKS[2 * place + 2].removesuffix("_x"))
-        columns = " ".join(f"{a}_{axis} {b}_{axis}" for a, b in (names, names[::-1]) for axis in "xy")
-        mend = (
-            "they look like the person's left and right, expected are those seen in the picture: exchange the columns "
-            f"(`train`: --stages.0.data.columns {columns}; `data`: --columns …)"
-        )
-        found.append(_Mistake(f"{names[0]} is right of {names[1]}", *_count(is_mirrored, left, right), mend))
-    both = all(mistake.is_of_most for mistake in found)
-    return [found[0]._replace(mend=f"{found[0].mend}, and so those of the mouth"), found[1]] if both else found
+        found.append((POINTS[place], POINTS[place + 1], *_count(is_mirrored, left, right)))
+    pairs = [
+        pair for left, right, wrong, count in found if 2 * wrong > count for pair in ((left, right), (right, left))
+    ]
+    mend = (
+        "they look like the person's left and right, expected are those seen in the picture: exchange the columns "
+        f"(`train`: --stages.0.data.columns {' '.join(f'{a}_{axis} {b}_{axis}' for a, b in pairs for axis in 'xy')}; "
+        "`data`: --columns …)"
+    )
+    return [_Mistake(f"{left} is right of {right}", wrong, count, mend) for left, right, wrong, count in found]
 
 
 def _outside(points: np.ndarray, boxes: np.ndarray) -> _Mistake:

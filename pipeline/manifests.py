@@ -30,8 +30,8 @@ Labels = TypeVar("Labels")
 
 SPLITS = ("train", "val", "test")
 BOX = ("x", "y", "w", "h")
-_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left as in the picture
-LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pixels of the upright picture
+POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left as in the picture
+LANDMARKS = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")  # pixels of the upright picture
 EYES = LANDMARKS[:4]
 SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
 FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadable")  # by looking at a picture

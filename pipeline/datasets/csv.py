@@ -90,7 +90,8 @@ def _read(root: str | None, columns: dict[str, str], classes: tuple[str, ...], t
     for name in learned if tell else ():
         if named := cells.standing_for_nothing(table[name]):
             counts = ", ".join(f"{count} {value!r}" for value, count in named.items())
-            log.warning(f"{root}: {name}: {sum(named.values())} cells count as unknown ({counts}); rename a class")
+            cells_said = f"{sum(named.values())} cells count as unknown ({counts})"
+            log.warning(f"{root}: {name}: {cells_said}; rename one that is a class")
         if (unsure := table[name] == "-1").any():
             log.warning(f"{root}: {name}: {unsure.sum()} cells '-1' are a class; leave them empty if they mean unknown")
     labels = [name for name in ("age", "gender", *learned) if name in table]
