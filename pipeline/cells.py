@@ -20,6 +20,7 @@ MISSING = frozenset(
     ("", "-", "--", "?", ".", "na", "n/a", "n.a.", "<na>", "#n/a", "#na", "nan", "-nan", "null", "nil", "none", "nat")
     + ("unknown", "undefined", "unspecified", "missing", "not available", "not known")
 )
+_DECIMALS = re.compile(r"(?<=\d)\.0+$")
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 
 log = logging.getLogger(__name__)
@@ -66,11 +67,13 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
     try:
         schema = pq.read_schema(path)
-        plain = [field.name for field in schema if is_plain(field.type)]
-        table = pd.read_parquet(path, columns=plain, dtype_backend="numpy_nullable")  # keeps whole numbers whole
+        plain = [one.name for one in schema if is_plain(one.type) and not one.name.startswith("__index_level_")]
+        # Whole numbers with gaps stay whole; an index is a column, as in a CSV file.
+        as_they_are = {"dtype_backend": "numpy_nullable", "to_pandas_kwargs": {"ignore_metadata": True}}
+        table = pd.read_parquet(path, columns=plain, **as_they_are)
     except (OSError, ValueError) as error:
         raise RequestError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]:.200}") from error
-    return _text(table, path), [name for name in schema.names if name not in plain]
+    return _text(table, path), [one.name for one in schema if not is_plain(one.type)]
 
 
 def has_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
@@ -136,28 +139,27 @@ def _text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def present(values: pd.Series) -> pd.Series:
     """A column of labels or numbers, unknown (None) where its text is one of MISSING."""
+    return values.mask(values.isin(_standing_for_nothing(values)), None)
+
+
+def count_missing(values: pd.Series) -> dict[str, int]:
+    """What `present` takes for missing, with its count, the most frequent first."""
+    return values[values.isin(_standing_for_nothing(values))].value_counts().to_dict()
+
+
+def _standing_for_nothing(values: pd.Series) -> list[str]:
     if pd.api.types.is_numeric_dtype(values):
-        return values
-    return values.mask(_stands_for_nothing(values), None)
-
-
-def standing_for_nothing(values: pd.Series) -> dict[str, int]:
-    """What `present` takes for nothing, with its count, the most frequent first."""
-    return values[_stands_for_nothing(values)].value_counts().to_dict()
-
-
-def _stands_for_nothing(values: pd.Series) -> pd.Series:
-    return values.map(lambda value: isinstance(value, str) and value.strip().lower() in MISSING).astype(bool)
+        return []
+    return [value for value in values.dropna().unique() if isinstance(value, str) and value.strip().lower() in MISSING]
 
 
 def uniform(values: pd.Series) -> pd.Series:
     """A column of text in one form: letters composed (NFC), and whole numbers, where it has no others, without the .0
     that they get in a column with gaps."""
-    values = values.map(nfc, na_action="ignore").astype(object)
-    numbers = present(values).dropna()
-    if numbers.map(lambda value: bool(_WHOLE.fullmatch(value))).all():
-        values[numbers.index] = numbers.map(lambda value: value.partition(".")[0])
-    return values
+    forms = {value: nfc(value) for value in values.dropna().unique()}
+    if all(_WHOLE.fullmatch(form) or form.lower() in MISSING for form in forms.values()):
+        forms = {value: _DECIMALS.sub("", form) for value, form in forms.items()}
+    return values.map(forms).astype(object).where(values.notna(), None)
 
 
 def known(values: pd.Series, allowed: Iterable[str], source: str) -> pd.Series:

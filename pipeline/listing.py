@@ -21,7 +21,7 @@ def files(folder: str | Path, suffixes: Collection[str]) -> list[Path]:
     """
     names = (Path(place, name) for place, names in _folders(Path(folder)) for name in names if not name.startswith("."))
     found = (path for path in names if path.suffix.lower() in suffixes)
-    return sorted(path for path in found if path.is_file() or not path.exists())
+    return sorted(path for path in found if os.path.isfile(path) or not os.path.exists(path))  # noqa: PTH110, PTH113  which never raise
 
 
 def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:

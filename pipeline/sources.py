@@ -90,12 +90,12 @@ def expand(inputs: Iterable[str]) -> list[str]:
 
     Raises RequestError for another input that is not there, or where there is nothing at all.
     """
-    found, inputs = [], list(inputs)
+    found, inputs, finder = [], list(inputs), listing.Finder()
     for given in inputs:
         if given == LIST:
             listed = (os.fsdecode(line.strip()) for line in sys.stdin.buffer)
-            found += [name for line in listed if line for name in _expanded(line) or [line]]
-        elif (names := _expanded(given)) is None:
+            found += [name for line in listed if line for name in _expanded(line, finder) or [line]]
+        elif (names := _expanded(given, finder)) is None:
             raise RequestError(f"no picture, video or folder {given}")
         elif not names and glob.has_magic(given):
             raise RequestError(f"no file is named like {given}")
@@ -106,15 +106,15 @@ def expand(inputs: Iterable[str]) -> list[str]:
     return found
 
 
-def _expanded(given: str) -> list[str] | None:
-    """What one input names; None where there is no such thing."""
+def _expanded(given: str, finder: listing.Finder) -> list[str] | None:
+    """What one input names, a file perhaps in another case or Unicode form; None where there is no such thing."""
     if given.startswith(CAMERA) or os.path.isfile(given):  # noqa: PTH113  Path's own raises for a name that is too long
         return [given]
     if os.path.isdir(given):  # noqa: PTH112
         return sorted(map(str, listing.files(given, (*PICTURES, *VIDEOS))))
     if glob.has_magic(given):
         return sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
-    return None
+    return None if (file := finder.find(given)) is None else [file]
 
 
 def is_moving(name: object) -> bool:

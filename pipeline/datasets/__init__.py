@@ -74,13 +74,15 @@ def _with_classes(target: Target, data: Data) -> Target:
 def strange_labels(target: Target, data: Data, rows: pd.DataFrame) -> tuple[str, bool]:
     """What is to be said of labels that are none of the target's classes ("" where there are none), and whether the
     dataset has other classes by that name: most labels are none of them, and some of them no row has."""
+    from pipeline import cells
+
     classes, labels = getattr(target, "classes", ()), rows[target.name].dropna()
     strange = labels[~labels.isin(classes)]
     if not classes or strange.empty:
         return "", False
     said = (
         f"{len(strange)} of {len(labels)} {target.name} labels of {data.name} are none of the classes "
-        f"{', '.join(classes)}, the first is {strange.iloc[0]!r}"
+        f"{cells.joined(classes)}, the first is {cells.shown(strange.iloc[0])!r}"
     )
     return said, 2 * len(strange) > len(labels) and not set(classes) <= set(labels)
 

@@ -115,13 +115,15 @@ def _partition(path: Path) -> pd.Series:
 
 def _sound(table: pd.DataFrame, good: pd.Series, path: Path, expected: str) -> pd.DataFrame:
     """The good rows by their picture's name; the others, and a picture's second row, are a counted warning."""
+    from pipeline import cells
+
     good = good & table["image_id"].notna() & ~table["image_id"].duplicated()
     if not good.any():
         raise RequestError(f"{path}: none of its {len(table)} rows has a picture and {expected}")
     if not good.all():
         log.warning(
             f"{path}: {(~good).sum()} of {len(table)} rows do not have a picture of their own and {expected}; the "
-            f"first is that of {table['image_id'][~good].iloc[0]!r}"
+            f"first is that of {cells.shown(table['image_id'][~good].iloc[0])!r}"
         )
     return table[good].set_index("image_id")
 
@@ -137,7 +139,9 @@ def _in_both(attributes: pd.DataFrame, partition: pd.Series, lists: list[Path]) 
         raise RequestError(f"{names} have no picture in common: they are not lists of the same pictures")
     if len(both) < len(either):
         alone = either.difference(both)
-        said = f"{len(alone)} pictures are only in one of {names} and are left out, the first is {alone[0]}"
+        said = (
+            f"{len(alone)} pictures are only in one of {names} and are left out, the first is {cells.shown(alone[0])}"
+        )
         cells.warn_of_dropped(len(alone), said)
     return attributes.loc[both], partition.loc[both]
 

@@ -82,14 +82,15 @@ def load(
 def _read(root: str | None, columns: dict[str, str], classes: tuple[str, ...], tell: bool = False) -> pd.DataFrame:
     """The table as text, its columns renamed to the manifest's, and unknown labels missing. tell: warn of those that
     look like classes, and of classes that look like none."""
-    from pipeline import cells
+    from pipeline import cells, manifests
 
     table = _table(root, columns)
-    table = table.assign(**{name: cells.uniform(table[name]) for name in table if name != "path"})
+    as_they_are = ("path", "age", *manifests.BOX, *manifests.LANDMARKS, *manifests.SCORES)
+    table = table.assign(**{name: cells.uniform(table[name]) for name in table if name not in as_they_are})
     learned = [name for name in dict.fromkeys(("age_group", *classes)) if name in table]
     for name in learned if tell else ():
-        if named := cells.standing_for_nothing(table[name]):
-            counts = ", ".join(f"{count} {value!r}" for value, count in named.items())
+        if named := cells.count_missing(table[name]):
+            counts = cells.joined(f"{count} {value!r}" for value, count in named.items())
             cells_said = f"{sum(named.values())} cells count as unknown ({counts})"
             log.warning(f"{root}: {name}: {cells_said}; rename one that is a class")
         if (unsure := table[name] == "-1").any():

@@ -85,6 +85,12 @@ def test_csv_and_parquet_give_the_same(smile: object, text: list[str | None], tm
     assert [None if pd.isna(value) else value for value in plain["smile"]] == text
 
 
+def test_an_index_of_parquet_is_a_column(tmp_path: Path) -> None:
+    table = pd.DataFrame({"path": [write_picture(tmp_path / "a.jpg", size=16).name], "age": [3]})
+    table.set_index("path").to_parquet(tmp_path / "faces.parquet")
+    assert datasets.load(Data("csv", root=str(tmp_path / "faces.parquet")))["age"].tolist() == [3]
+
+
 def test_whole_numbers_beyond_a_floats_precision_stay_apart(tmp_path: Path) -> None:
     table = pd.DataFrame({"path": ["a.jpg", "b.jpg", "c.jpg"], "age": 3, "smile": "x"})
     table["subject"] = pd.array([2**60, 2**60 + 1, None], "Int64")
