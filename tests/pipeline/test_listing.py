@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -62,3 +64,29 @@ def test_the_split_does_not_depend_on_the_unicode_form() -> None:
         rows = splits.assign(splits.limit(rows, 40), RandomSplit(0.3, 0.2, by="image"))
         parts.append((rows["split"].tolist(), manifests.examples_hash(rows, ["age"]), manifests.fingerprint(rows)))
     assert parts[0] == parts[1]
+
+
+def test_linked_folders_are_read_once_and_what_macos_leaves_is_not(tmp_path: Path) -> None:
+    for i in range(2):
+        write_picture(tmp_path / "root" / "part1" / f"2{i}_0_0_{i}.jpg", seed=i, size=16)
+        write_picture(tmp_path / "elsewhere" / f"3{i}_0_0_{i}.jpg", seed=10 + i, size=16)
+    (tmp_path / "root" / "part3").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "root")
+    (tmp_path / "root" / "a").symlink_to(tmp_path / "root" / "part1")
+    write_picture(tmp_path / "50_0_0_0.jpg", size=16)
+    (tmp_path / "root" / "up").symlink_to(tmp_path)
+    (tmp_path / "root" / "part1" / "._20_0_0_0.jpg").write_bytes(b"Mac OS X")
+    write_picture(tmp_path / "root" / "__MACOSX" / "40_0_0_0.jpg", size=16)
+    rows = datasets.load(Data("utkface", root=str(tmp_path / "root")))
+    assert [str(Path(path).relative_to(tmp_path)) for path in rows["path"]] == [
+        *("root/part1/20_0_0_0.jpg", "root/part1/21_0_0_1.jpg"),  # and not as a/…
+        *("root/part3/30_0_0_0.jpg", "root/part3/31_0_0_1.jpg"),
+    ]
+
+
+def test_names_that_no_text_can_hold_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_picture(tmp_path / "20_0_0_0.jpg", size=16)
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    shutil.copy(tmp_path / "20_0_0_0.jpg", tmp_path / os.fsdecode(b"caf\xe9") / "21_0_0_1.jpg")
+    assert datasets.load(Data("utkface", root=str(tmp_path)))["age"].tolist() == [20]
+    assert "1 names of pictures are no UTF-8" in caplog.text
