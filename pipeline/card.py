@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from pipeline import datasets, manifests, metrics, runs, targets
+from pipeline import datasets, manifests, metrics, order, runs, targets
 from pipeline.config import Data, Stage, Target
 from pipeline.errors import RequestError
 from pipeline.runs import Run
@@ -157,7 +157,7 @@ def _group_columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by(said: pd.DataFrame, column: pd.Series, wanted: Sequence[Target]) -> list[list[str]]:
-    values = sorted(column.dropna().unique(), key=lambda value: manifests.natural(str(value)))
+    values = sorted(column.dropna().unique(), key=lambda value: order.natural(str(value)))
     parts = {str(value): said[column == value] for value in values}
     return [
         [value, str(len(part)), *(_measured(part, target) for target in wanted)]

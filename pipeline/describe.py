@@ -23,7 +23,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import datasets, manifests, runs, splits
+from pipeline import datasets, manifests, order, runs, splits
 from pipeline.config import Data
 from pipeline.pictures import decode
 
@@ -183,10 +183,13 @@ def _class_columns(rows: pd.DataFrame) -> list[str]:
 
 
 def _by_split(rows: pd.DataFrame, name: str) -> dict[str, dict[str, int]]:
-    """Counts of each class, in its own order, by split; what is unknown comes last."""
-    values = rows[name].astype(object).where(rows[name].notna(), "unknown")
-    classes = sorted(set(values), key=lambda value: (value == "unknown", manifests.natural(str(value))))
-    return {str(c): _counts(rows["split"][values == c]) for c in classes}
+    """Counts of each class, in its own order, by split; what is unknown comes last. A class of that name is told
+    apart from it."""
+    values, is_known = rows[name].astype(object), rows[name].notna()
+    classes = sorted(set(values[is_known]), key=lambda value: order.natural(str(value)))
+    names = {value: f"{value} (a class)" if value == "unknown" else str(value) for value in classes}
+    counts = {names[value]: _counts(rows["split"][values == value]) for value in classes}
+    return counts if is_known.all() else counts | {"unknown": _counts(rows["split"][~is_known])}
 
 
 def _folds(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -314,7 +317,7 @@ def _pictures(rows: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
     return {
         name: {
             str(value): [_thumbnail(path) for path in readable["path"][values == value].head(SHOWN)]
-            for value in sorted(values.dropna().unique(), key=lambda value: manifests.natural(str(value)))
+            for value in sorted(values.dropna().unique(), key=lambda value: order.natural(str(value)))
         }
         for name, values in columns.items()
     }

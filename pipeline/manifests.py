@@ -8,31 +8,27 @@ account, group), the labels (age in years as float, gender "female"/"male", age_
 from __future__ import annotations
 
 import hashlib
-import logging
-import math
-import os
-import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import imagehash
 import numpy as np
 import pandas as pd
 
+from pipeline import cells, listing
 from pipeline.errors import NotThereError, RequestError
-from pipeline.pictures import opened, shrink, to_rgb, upright_size
+from pipeline.listing import nfc
+from pipeline.pictures import SUFFIXES, opened, shrink, to_rgb, upright_size
 
 Labels = TypeVar("Labels")
 
-log = logging.getLogger(__name__)
-
 SPLITS = ("train", "val", "test")
 BOX = ("x", "y", "w", "h")
-_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left as in the picture
-LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")  # pixels of the upright picture
+POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left as in the picture
+LANDMARKS = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")  # pixels of the upright picture
 EYES = LANDMARKS[:4]
 SCORES = ("face_score", "second_face_score", "confidence", "sharpness")  # what detectors say of a face
 FOUND = ("key", "faces", *BOX, "confidence", "sharpness", *LANDMARKS, "unreadable")  # by looking at a picture
@@ -42,12 +38,8 @@ NAME = "name in the dataset"
 UNREACHED = "the file cannot be read"  # begins a reason that may pass, such as that of a disk which was not there
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 _HASHED = 64  # pixels of the shorter side that a perceptual hash needs
-OLDEST = 130  # years; nobody has reached it
-_NUMBER = re.compile(
-    r"(?P<before><|≤|\b(under|below|less than|up to|younger than)\b)?\s*(?P<number>\d+(\.\d+)?)(?P<after>\s*\+)?", re.I
-)
+_PATH = 200  # characters of a path that messages show
 _DOCS = "`python -m pipeline data {}` says where it is to be had and how it lies on disk"
-_ONLY_THESE_ARE_MISSING = {"keep_default_na": False, "na_values": ["", "NA", "N/A", "NaN", "nan", "<NA>"]}  # not "None"
 
 
 def require(root: str | Path | None, dataset: str, *needed: str) -> Path:
@@ -79,73 +71,21 @@ def packed(folder: Path) -> str:
     return f" (unpack {', '.join(archives[:3])}{' …' if len(archives) > 3 else ''})" if archives else ""
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file (separated by , ; tab or |) as text columns, every one of `columns` among them.
-
-    Raises RequestError that names the file, and the column that is missing.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-        separator = max(",;\t|", key=header.count)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of rows longer than the header: no table
-            table = pd.read_csv(
-                path, sep=separator, dtype=str, encoding="utf-8-sig", index_col=False, **_ONLY_THESE_ARE_MISSING
-            )
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} is no readable CSV file: {str(error).splitlines()[0]}") from error
-    return has_columns(text(table, path), columns, path)
-
-
-def has_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """The table. Raises RequestError that names its file and the first of `columns` that is missing."""
-    for name in columns:
-        if name not in table.columns:
-            raise RequestError(f"{path} has no column {name!r}; its columns are {', '.join(table.columns) or 'none'}")
-    return table
-
-
 def once(rows: pd.DataFrame, columns: list[str], source: str) -> pd.DataFrame:
     """The first row of each face, which `columns` tell apart; the others are left out with a counted warning."""
     first = rows.drop_duplicates(columns, ignore_index=True)
     if len(first) < len(rows):
         repeated = len(rows) - len(first)
-        warn_of_dropped(repeated, f"{source}: {repeated} rows list a face a second time and are left out")
+        cells.warn_of_dropped(repeated, f"{source}: {repeated} rows list a face a second time and are left out")
     return first
-
-
-def read_list(path: Path, names: Sequence[str] = (), skip: int = 0, separator: str | None = None) -> pd.DataFrame:
-    """A plain list, one row a line, without quotes, as text columns: "" where nothing stands between two separators.
-
-    names: the columns; those of the first line where none are given. skip: lines before that. separator: None is any
-    white space. A UTF-8 mark and Windows' line ends do no harm. Rows of another width (a list cut short) are left out
-    with a counted warning. Raises RequestError that names the file when it is no text, or nothing is in it.
-    """
-    try:
-        lines = [line.rstrip("\n") for line in path.open(encoding="utf-8-sig")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} is no readable list: {error}") from error
-    rows = [[field.strip() for field in line.split(separator)] for line in lines[skip:] if line.strip()]
-    header = list(names) or (rows.pop(0) if rows else [])
-    whole = [row for row in rows if len(row) == len(header)]
-    if not whole:
-        raise RequestError(f"{path}: none of its {len(rows)} rows has the {len(header)} fields {', '.join(header)}")
-    if len(whole) < len(rows):
-        first = next(row for row in rows if len(row) != len(header))
-        warn_of_dropped(
-            len(rows) - len(whole),
-            f"{path}: {len(rows) - len(whole)} rows do not have {len(header)} fields and are left out, the first is "
-            f"{' '.join(first)[:80]!r}",
-        )
-    return pd.DataFrame(whole, columns=header)
 
 
 def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str, form: str) -> dict[Path, Labels]:
     """What the names of all pictures under a folder say, in order of their names.
 
     read: a path relative to the folder (parted by /) → its labels, or None for a name that says nothing. Those are left
-    out with a counted warning. Raises RequestError that tells the `form` of the names when none says anything.
+    out with a counted warning, and so are copies: files of the same name, bytes and labels as one before them. Raises
+    RequestError that tells the `form` of the names when none says anything.
     """
     files = _pictures(folder, dataset)
     if not files:
@@ -154,43 +94,54 @@ def read_names(folder: Path, read: Callable[[str], Labels | None], dataset: str,
     named = {path: said for path, said in labels.items() if said is not None}
     first = next((path.relative_to(folder) for path in files if path not in named), None)
     if not named:
-        raise RequestError(f"{folder}: none of {len(files)} pictures is named like {form}, the first is {first}")
+        raise RequestError(
+            f"{folder}: none of {len(files)} pictures is named like {form}, the first is {cells.shown(first)}"
+        )
     if first is not None:
         strange = len(files) - len(named)
-        warn_of_dropped(
-            strange, f"{folder}: {strange} names are not like {form} and are left out, the first is {first}"
+        said = f"{folder}: {strange} names are not like {form} and are left out, the first is {cells.shown(first)}"
+        cells.warn_of_dropped(strange, said)
+    if copies := _copies(named):
+        copy, original = next(iter(copies.items()))
+        one, other = (cells.shown(path.relative_to(folder)) for path in (copy, original))
+        said = (
+            f"{folder}: {len(copies)} files have the name, bytes and labels of another and are left out, "
+            f"the first is {one}, a copy of {other}"
         )
-    return named
+        cells.warn_of_dropped(len(copies), said)
+    return {path: said for path, said in named.items() if path not in copies}
+
+
+def _copies(named: dict[Path, Labels]) -> dict[Path, Path]:
+    """Files with the name, the bytes and the labels of one before them → that one. Only files that share all but the
+    bytes are read."""
+    alike: dict[tuple[str, Labels, int], list[Path]] = {}
+    by_name = Counter(nfc(path.name) for path in named)
+    for path, said in named.items():
+        if by_name[nfc(path.name)] > 1 and path.is_file():
+            alike.setdefault((nfc(path.name), said, path.stat().st_size), []).append(path)
+    candidates = [path for paths in alike.values() if len(paths) > 1 for path in paths]
+    contents = dict(zip(candidates, _on_threads(_hash_of_bytes, candidates), strict=True))
+    originals: dict[tuple[str, Labels, str], Path] = {}
+    copies = {}
+    for path, content in contents.items():
+        if content is None:  # cannot be read: nobody knows
+            continue
+        original = originals.setdefault((nfc(path.name), named[path], content), path)
+        if original != path:
+            copies[path] = original
+    return copies
 
 
 def _pictures(folder: Path, dataset: str) -> list[Path]:
-    """All pictures under a folder, in order of their names; without what macOS leaves beside them. Names that no text
-    can hold are left out with a counted warning."""
-    paths = (Path(place, name) for place, names in _folders(folder) for name in names if not name.startswith("."))
-    files = [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.is_file()]
-    legible = sorted(path for path in files if _is_text(str(path)))
+    """All pictures under a folder, as `listing.files` finds them. Names that no text can hold are left out with a
+    counted warning."""
+    files = listing.files(folder, SUFFIXES)
+    legible = [path for path in files if _is_text(str(path))]
     if len(legible) < len(files):
         strange = len(files) - len(legible)
-        warn_of_dropped(strange, f"{dataset}: {strange} names of pictures are no UTF-8 and are left out")
+        cells.warn_of_dropped(strange, f"{dataset}: {strange} names of pictures are no UTF-8 and are left out")
     return legible
-
-
-def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder under the root with the names in it, each once; those that are linked to after all others, and none
-    that holds the root itself."""
-    seen, queue, inmost = set(), [str(root)], root.resolve()
-    for top in queue:
-        if top != str(root) and inmost.is_relative_to(Path(top).resolve()):
-            continue
-        for place, folders, names in os.walk(top):
-            real = os.path.realpath(place)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-            queue += [str(path) for path in (Path(place, name) for name in folders) if path.is_symlink()]
-            yield place, names
 
 
 def _is_text(name: str) -> bool:
@@ -199,17 +150,6 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Every column of a file's table as stripped text, None where nothing stands. Raises RequestError where two go by
-    one name."""
-    table = table.rename(columns=lambda name: str(name).strip())
-    if (twice := table.columns[table.columns.duplicated()]).size:
-        raise RequestError(f"{path} has two columns {twice[0]!r}: rename one of them")
-    return table.apply(lambda column: column.map(lambda value: str(value).strip() or None, na_action="ignore")).astype(
-        object
-    )
 
 
 def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -225,20 +165,21 @@ def listed(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     for name in ("split", "fold", "subject"):
         if name not in rows:
             rows[name] = pd.Series(None, index=rows.index, dtype=object)
-    rows["fold"] = _numbers(rows["fold"], f"{source}, column fold", "a number").round().astype("Int64")
+    rows["fold"] = cells.numbers(rows["fold"], f"{source}, column fold", "a number").round().astype("Int64")
     for name in (*LANDMARKS, *SCORES, *BOX):
         if name in rows:
-            rows[name] = _numbers(rows[name], f"{source}, column {name}", "a number")
+            rows[name] = cells.numbers(rows[name], f"{source}, column {name}", "a number")
         elif name in BOX:
             rows[name] = np.nan
     rows = _with_possible_boxes(rows, source)
     if NAME not in rows:
         rows[NAME] = rows["path"]
-    entries: dict[Path, dict[str, Path]] = {}
-    found = [_found(Path(path), entries) for path in rows["path"]]
+    finder = listing.Finder()
+    found = [finder.find(path) for path in rows["path"]]
     if not any(found):
         raise NotThereError(
-            f"{source}: none of the {len(rows)} listed pictures is there, the first is {rows['path'].iloc[0]}; check "
+            f"{source}: none of the {len(rows)} listed pictures is there, the first is "
+            f"{cells.shown(rows['path'].iloc[0], _PATH)}; check "
             "--root, and that the archives with the pictures are unpacked there"
         )
     paths = [path or name for path, name in zip(found, rows["path"], strict=True)]
@@ -257,7 +198,7 @@ def _with_possible_boxes(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     said = f"{source}: {len(strange)} rows have a face box that is none in pixels, the first has {first}"
     if len(strange) == len(rows):
         raise RequestError(f"{said}; correct x, y, w and h, or leave them out")
-    warn_of_dropped(len(strange), f"{said}; they are left out")
+    cells.warn_of_dropped(len(strange), f"{said}; they are left out")
     return rows[possible].reset_index(drop=True)
 
 
@@ -265,78 +206,18 @@ def there(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     """Those of `listed` rows whose picture is there; a counted warning tells of the others."""
     gone = rows["path"][~rows[THERE]]
     if len(gone):
-        warn_of_dropped(
+        cells.warn_of_dropped(
             len(gone),
             f"{source}: {len(gone)} of {len(rows)} listed pictures are not there and are left out, the first is "
-            f"{gone.iloc[0]}",
+            f"{cells.shown(gone.iloc[0], _PATH)}",
         )
     return rows[rows[THERE]].drop(columns=[THERE, NAME]).reset_index(drop=True)
-
-
-def _found(path: Path, entries: dict[Path, dict[str, Path]]) -> str | None:
-    """The file as it is on disk, where at most the case of its own or its folder's name differs; None without it."""
-    try:
-        if path.is_file():
-            return str(path)
-    except (OSError, ValueError):  # a name that no file can have
-        return None
-
-    def entry(folder: Path, name: str) -> Path:
-        if folder not in entries:
-            entries[folder] = {p.name.lower(): p for p in folder.iterdir()} if folder.is_dir() else {}
-        return entries[folder].get(name.lower(), folder / name)
-
-    folder = path.parent if path.parent.is_dir() else entry(path.parent.parent, path.parent.name)
-    there = entry(folder, path.name)
-    return str(there) if there.is_file() else None
-
-
-def known(values: pd.Series, allowed: Iterable[str], source: str) -> pd.Series:
-    """Class names as they stand; any other is unknown (NA), with a counted warning that shows the first."""
-    fits = values.isin(list(allowed))
-    _warn_of_strange(values, ~fits & values.notna(), f"{source}: labels that are none of {', '.join(allowed)}")
-    return values.where(fits)
-
-
-def years(values: pd.Series, source: str) -> pd.Series:
-    """Ages as float years; what is no number from 0 to 130 is unknown (NaN), with a counted warning."""
-    return _numbers(values, source, f"an age from 0 to {OLDEST}", 0, OLDEST)
-
-
-def _numbers(values: pd.Series, source: str, expected: str, low: float = -np.inf, high: float = np.inf) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    numbers = numbers.where(numbers.between(low, high))
-    _warn_of_strange(values, numbers.isna() & values.notna(), f"{source}: values that are not {expected}")
-    return numbers
-
-
-def natural(name: str) -> tuple[float, str]:
-    """A key to sort class names by: by their first number ("3-9" before "10-19", "<18" before "18-30", "60-70" before
-    "60+"), then by letters; what has none comes last, at infinity."""
-    number = _NUMBER.search(name)
-    if number is None:
-        return math.inf, name
-    before, after = bool(number["before"]), bool(number["after"])
-    return float(number["number"]) + (after - before) / 1000, name
-
-
-def warn_of_dropped(count: int, text: str) -> None:
-    """Say that rows were left out, and why; the data page shows the count."""
-    log.warning(text, extra={"dropped": count})
-
-
-def _warn_of_strange(values: pd.Series, strange: pd.Series, what: str) -> None:
-    if strange.any():
-        first = strange.idxmax()
-        shown = f"'{values[first]}' in data row {first + 1}"
-        log.warning(f"{what}: {strange.sum()} count as unknown, the first is {shown}")
 
 
 def content_hashes(paths: Iterable[str]) -> list[str]:
     """sha256 of each file's bytes, in hexadecimal: equal pictures have equal hashes on any machine. Of a file that is
     not there, that of its name."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(_content_hash, paths))
+    return _on_threads(_content_hash, paths)
 
 
 def inspect(paths: Iterable[str]) -> pd.DataFrame:
@@ -353,11 +234,19 @@ def inspect(paths: Iterable[str]) -> pd.DataFrame:
 
 
 def _content_hash(path: str) -> str:
+    return _hash_of_bytes(path) or hashlib.sha256(_name(path).encode()).hexdigest()
+
+
+def _hash_of_bytes(path: str | Path) -> str | None:
     try:
-        content = Path(path).read_bytes()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, ValueError):  # nothing that can be read goes by that name
-        content = Path(path).name.encode()
-    return hashlib.sha256(content).hexdigest()
+        return None
+
+
+def _on_threads(read: Callable[[Any], str | None], paths: Iterable[Any]) -> list[Any]:
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(read, paths))
 
 
 def _inspect(path: str) -> tuple[str | None, int | None, int | None, int | None]:
@@ -393,7 +282,7 @@ def groups(rows: pd.DataFrame) -> pd.Series:
 
 def fingerprint(rows: pd.DataFrame) -> str:
     """A hash of what the rows say (not of where they lie): the same for the same data on any machine."""
-    said = rows.assign(path=[Path(path).name for path in rows["path"]])
+    said = rows.assign(path=rows["path"].map(_name))
     return hashlib.sha256(said.to_csv(index=False).encode()).hexdigest()
 
 
@@ -401,6 +290,11 @@ def examples_hash(rows: pd.DataFrame, labels: Iterable[str]) -> str:
     """A hash of what a network learns from the rows: which picture is in which split, whose it is, where its face is
     and what it is labelled. Neither the rows' order nor another column changes it, nor where the pictures lie."""
     columns = ["path", "split", "subject", *BOX, *(name for name in LANDMARKS if name in rows), *labels]
-    said = rows.reindex(columns=columns).assign(path=[Path(path).name for path in rows["path"]])
+    said = rows.reindex(columns=columns).assign(path=rows["path"].map(_name))
     lines = said.to_csv(index=False, header=False).splitlines()
     return hashlib.sha256("\n".join([",".join(columns), *sorted(lines)]).encode()).hexdigest()
+
+
+def _name(path: str) -> str:
+    """A file's name in one Unicode form, as it is the same on any machine."""
+    return nfc(Path(path).name)

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipeline import listing
 from pipeline.errors import RequestError
 from pipeline.pictures import SUFFIXES, check_size, to_rgb
 
@@ -64,18 +65,19 @@ class Picture:
 
 
 def expand(inputs: Iterable[str]) -> list[str]:
-    """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep) and of patterns in
-    order of name, and for `-` what standard input lists, one a line. What a list names and is not there stays in it:
+    """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep, as
+    `listing.files` finds them) and of patterns in order of name, and for `-` what standard input lists, one a line.
+    What a list names and is not there stays in it:
     `pictures` says so in its place.
 
     Raises RequestError for another input that is not there, or where there is nothing at all.
     """
-    found, inputs = [], list(inputs)
+    found, inputs, finder = [], list(inputs), listing.Finder()
     for given in inputs:
         if given == LIST:
             listed = (os.fsdecode(line.strip()) for line in sys.stdin.buffer)
-            found += [name for line in listed if line for name in _expanded(line) or [line]]
-        elif (names := _expanded(given)) is None:
+            found += [name for line in listed if line for name in _expanded(line, finder) or [line]]
+        elif (names := _expanded(given, finder)) is None:
             raise RequestError(f"no picture, video or folder {given}")
         elif not names and glob.has_magic(given):
             raise RequestError(f"no file is named like {given}")
@@ -86,16 +88,15 @@ def expand(inputs: Iterable[str]) -> list[str]:
     return found
 
 
-def _expanded(given: str) -> list[str] | None:
-    """What one input names; None where there is no such thing."""
+def _expanded(given: str, finder: listing.Finder) -> list[str] | None:
+    """What one input names, a file perhaps in another case or Unicode form; None where there is no such thing."""
     if given.startswith(CAMERA) or os.path.isfile(given):  # noqa: PTH113  Path's own raises for a name that is too long
         return [given]
     if os.path.isdir(given):  # noqa: PTH112
-        endings = (*SUFFIXES, *VIDEOS)
-        return sorted(str(file) for file in Path(given).rglob("*") if file.suffix.lower() in endings)
+        return sorted(map(str, listing.files(given, (*SUFFIXES, *VIDEOS))))
     if glob.has_magic(given):
         return sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207  absolute too
-    return None
+    return None if (file := finder.find(given)) is None else [file]
 
 
 def is_moving(name: object) -> bool:

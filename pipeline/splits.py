@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import manifests
+from pipeline import cells, manifests
 from pipeline.config import FoldSplit, OfficialSplit, RandomSplit, Split
 from pipeline.errors import RequestError
+from pipeline.listing import nfc
 
 NEAR = 2  # bits of 64; on FairFace pairs at 2 are the same photograph, pairs at 4 no longer are
 
@@ -81,7 +82,7 @@ def _official(rows: pd.DataFrame, split: OfficialSplit) -> pd.Series:
     if strange.any():
         raise RequestError(
             f"the split of {strange.sum()} rows is none of {', '.join(manifests.SPLITS)}, the first is "
-            f"{listed[strange].iloc[0]!r}: correct it"
+            f"{cells.shown(listed[strange].iloc[0])!r}: correct it"
         )
     train = (listed == "train").to_numpy()
     if (listed == "val").any() or split.val == 0:
@@ -147,6 +148,6 @@ def _share(text: str) -> float:
 
 
 def _names(rows: pd.DataFrame) -> pd.Series:
-    """File and folder of each picture: what it is called wherever the dataset lies."""
+    """File and folder of each picture: what it is called wherever the dataset lies, in one Unicode form."""
     paths = rows[manifests.NAME] if manifests.NAME in rows else rows["path"]
-    return paths.map(lambda path: "/".join(Path(path).parts[-2:]))
+    return paths.map(lambda path: nfc("/".join(Path(path).parts[-2:])))

@@ -74,13 +74,15 @@ def _with_classes(target: Target, data: Data) -> Target:
 def strange_labels(target: Target, data: Data, rows: pd.DataFrame) -> tuple[str, bool]:
     """What is to be said of labels that are none of the target's classes ("" where there are none), and whether the
     dataset has other classes by that name: most labels are none of them, and some of them no row has."""
+    from pipeline import cells
+
     classes, labels = getattr(target, "classes", ()), rows[target.name].dropna()
     strange = labels[~labels.isin(classes)]
     if not classes or strange.empty:
         return "", False
     said = (
         f"{len(strange)} of {len(labels)} {target.name} labels of {data.name} are none of the classes "
-        f"{', '.join(classes)}, the first is {strange.iloc[0]!r}"
+        f"{cells.joined(classes)}, the first is {cells.shown(strange.iloc[0])!r}"
     )
     return said, 2 * len(strange) > len(labels) and not set(classes) <= set(labels)
 
@@ -100,13 +102,13 @@ def load(data: Data) -> pd.DataFrame:
 
     Columns: path, split (train, val, test), fold, subject (NA where unknown), the labels (NA where unknown), a face box
     `x y w h` in pixels (NaN: the whole picture), and landmarks if the faces are to be aligned. Raises RequestError for
-    a root that does not hold the dataset.
+    a root that does not hold the dataset, and for faces that are to be aligned and cannot be (`landmarks.check`).
     """
     return sharing.shared(f"manifest of {data.name}", data, lambda: _divided(data)).copy()
 
 
 def _divided(data: Data) -> pd.DataFrame:
-    from pipeline import manifests, splits
+    from pipeline import landmarks, manifests, splits
 
     rows = _listed(data)
     found = [name for name in manifests.LANDMARKS if name in rows]
@@ -115,6 +117,8 @@ def _divided(data: Data) -> pd.DataFrame:
             f"dataset {data.name} has no landmarks to align by: `python -m pipeline clean {data.name}` finds them, and "
             "writes a manifest to train on with --dataset csv"
         )
+    if found:
+        landmarks.check(rows, _source(data), data.aligned)
     rows = rows if data.aligned else rows.drop(columns=found)
     # What is missing is left out last: which split a row is in does not depend on what else is there.
     return manifests.there(splits.assign(rows, data.split or own_split(data)), _source(data))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.config import Binary, Classes, FoldSplit
+from pipeline.errors import NotThereError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,12 @@ def load(
 
     names = [_LISTS[view].format(fold) for fold in range(FOLDS)]
     folder = manifests.require(root, "adience", *names)
+    (other,) = _PICTURES.keys() - {pictures}
+    if (folder / other).is_dir() and not (folder / pictures).is_dir():
+        raise NotThereError(
+            f"{folder} holds {other}/ and no {pictures}/{manifests.packed(folder)}: to use {other}/, add --pictures "
+            f"{other} (`train`: --stages.0.data.pictures {other})"
+        )
     lists = [_read(folder / name).assign(fold=fold) for fold, name in enumerate(names)]
     faces = manifests.once(pd.concat(lists), ["user_id", "face_id", "original_image"], "adience")
     return pd.DataFrame(
@@ -68,9 +75,9 @@ def load(
 
 
 def _read(path: Path) -> pd.DataFrame:
-    from pipeline import manifests
+    from pipeline import cells
 
-    return manifests.has_columns(manifests.read_list(path, separator="\t"), _COLUMNS, path)
+    return cells.has_columns(cells.read_list(path, separator="\t"), _COLUMNS, path)
 
 
 def _file(face: object, pictures: str) -> str:
@@ -78,11 +85,11 @@ def _file(face: object, pictures: str) -> str:
 
 
 def _age_groups(ages: pd.Series, how: str) -> pd.Series:
-    from pipeline import manifests
+    from pipeline import cells
 
     known = _MAPPED if how == "mapped" else _STRICT
     compact = ages.str.replace(" ", "")
     groups = compact.map(known)
     never_seen = compact[~compact.isin([*_MAPPED, "None", ""])]
-    manifests.known(never_seen, AGES, "adience, ages")  # counts what no version of the lists had
+    cells.known(never_seen, AGES, "adience, ages")  # counts what no version of the lists had
     return groups

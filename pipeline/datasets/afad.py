@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TARGETS = (Regression("age"), Binary("gender"))
 SPLIT = RandomSplit(test=0.1, val=0.1)
 
-_NAME = re.compile(r"(?P<age>\d{2})/(?P<gender>111|112)/[^/]+\.jpe?g", re.I)
+_NAME = re.compile(r"(?P<age>\d{2})/(?P<gender>111|112)/[^/]+", re.I)
 _GENDERS = {"111": "male", "112": "female"}
 _AGES = range(15, 73)  # years
 _PART = re.compile(r"(?P<archive>.+\.(zip|tar\.xz|tar\.gz|tar|7z|rar))(?P<part>.*)", re.I)

@@ -81,24 +81,24 @@ def _entry(folder: Path, entries: dict[str, Path], *names: str) -> Path:
 
 def _attributes(path: Path) -> pd.DataFrame:
     """The list of attributes: a row of "1" and "-1" for each picture."""
-    from pipeline import manifests
+    from pipeline import cells
 
-    table = manifests.read_csv(path, ["image_id", "Male"]) if path.suffix.lower() == ".csv" else _attribute_list(path)
+    table = cells.read_csv(path, ["image_id", "Male"]) if path.suffix.lower() == ".csv" else _attribute_list(path)
     good = table.drop(columns="image_id").isin(list(_YES_NO)).all(axis="columns")
     return _sound(table, good, path, "1 or -1 for every attribute")
 
 
 def _attribute_list(path: Path) -> pd.DataFrame:
     """The authors' form: the count, the attributes' names, then `name ±1 …`."""
-    from pipeline import manifests
+    from pipeline import cells
 
-    lines = manifests.read_list(path, ["line"], separator="\n")["line"]
+    lines = cells.read_list(path, ["line"], separator="\n")["line"]
     if len(lines) < 3 or not lines[0].isdecimal() or "Male" not in lines[1].split():
         raise RequestError(
             f"{path}: expected a count on line 1, the attributes' names (Male among them) on line 2, then rows of "
             f"`000001.jpg ±1 …`; it has {len(lines)} lines, the first is {lines[0][:40]!r}"
         )
-    table = manifests.read_list(path, ["image_id", *lines[1].split()], skip=2)
+    table = cells.read_list(path, ["image_id", *lines[1].split()], skip=2)
     if len(table) != int(lines[0]):
         log.warning(f"{path}: line 1 says {lines[0]} pictures, {len(table)} whole rows follow: it may be cut short")
     return table
@@ -106,29 +106,31 @@ def _attribute_list(path: Path) -> pd.DataFrame:
 
 def _partition(path: Path) -> pd.Series:
     """The official partition: "0", "1" or "2" for each picture."""
-    from pipeline import manifests
+    from pipeline import cells
 
     names = ["image_id", "partition"]
-    table = manifests.read_csv(path, names) if path.suffix.lower() == ".csv" else manifests.read_list(path, names)
+    table = cells.read_csv(path, names) if path.suffix.lower() == ".csv" else cells.read_list(path, names)
     return _sound(table, table["partition"].isin(list(_PARTITION)), path, "a partition 0, 1 or 2")["partition"]
 
 
 def _sound(table: pd.DataFrame, good: pd.Series, path: Path, expected: str) -> pd.DataFrame:
     """The good rows by their picture's name; the others, and a picture's second row, are a counted warning."""
+    from pipeline import cells
+
     good = good & table["image_id"].notna() & ~table["image_id"].duplicated()
     if not good.any():
         raise RequestError(f"{path}: none of its {len(table)} rows has a picture and {expected}")
     if not good.all():
         log.warning(
             f"{path}: {(~good).sum()} of {len(table)} rows do not have a picture of their own and {expected}; the "
-            f"first is that of {table['image_id'][~good].iloc[0]!r}"
+            f"first is that of {cells.shown(table['image_id'][~good].iloc[0])!r}"
         )
     return table[good].set_index("image_id")
 
 
 def _in_both(attributes: pd.DataFrame, partition: pd.Series, lists: list[Path]) -> tuple[pd.DataFrame, pd.Series]:
     """The pictures that both lists have; the others are a counted warning."""
-    from pipeline import manifests
+    from pipeline import cells
 
     both = attributes.index.intersection(partition.index, sort=False)
     either = attributes.index.union(partition.index, sort=False)
@@ -137,8 +139,10 @@ def _in_both(attributes: pd.DataFrame, partition: pd.Series, lists: list[Path]) 
         raise RequestError(f"{names} have no picture in common: they are not lists of the same pictures")
     if len(both) < len(either):
         alone = either.difference(both)
-        said = f"{len(alone)} pictures are only in one of {names} and are left out, the first is {alone[0]}"
-        manifests.warn_of_dropped(len(alone), said)
+        said = (
+            f"{len(alone)} pictures are only in one of {names} and are left out, the first is {cells.shown(alone[0])}"
+        )
+        cells.warn_of_dropped(len(alone), said)
     return attributes.loc[both], partition.loc[both]
 
 
@@ -157,12 +161,12 @@ def _persons(entries: dict[str, Path], pictures: pd.Index) -> pd.Series | None:
 
 def _identities(path: Path) -> pd.DataFrame:
     """image_id and person, from the authors' list, or from CSV with a header or without one."""
-    from pipeline import manifests
+    from pipeline import cells
 
     names = ["image_id", "person"]
-    table = manifests.read_csv(path, []) if path.suffix.lower() == ".csv" else None
+    table = cells.read_csv(path, []) if path.suffix.lower() == ".csv" else None
     if table is None or len(table.columns) < 2:
-        return manifests.read_list(path, names)
+        return cells.read_list(path, names)
     first = table.columns[:2].tolist()
     table = table[first].set_axis(names, axis="columns")
     if first[0].lower().endswith(".jpg"):  # no header but a picture
@@ -185,7 +189,7 @@ def _from_tfds(folder: Path) -> pd.DataFrame:
 
     To write them again (from another version of celeb_a), delete their folder.
     """
-    from pipeline import manifests
+    from pipeline import cells
 
     pictures = folder / _TFDS_FOLDER
     if not (pictures / _MANIFEST).is_file():
@@ -193,7 +197,7 @@ def _from_tfds(folder: Path) -> pd.DataFrame:
             _write_pictures(folder, pictures)
         except OSError as error:
             raise RequestError(f"the pictures of celeb_a cannot be written as files to {pictures}: {error}") from error
-    rows = manifests.read_csv(pictures / _MANIFEST, ["path", "split", "subject", "gender"])
+    rows = cells.read_csv(pictures / _MANIFEST, ["path", "split", "subject", "gender"])
     return rows.assign(path=[str(pictures / name) for name in rows["path"]])
 
 

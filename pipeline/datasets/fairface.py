@@ -26,13 +26,15 @@ def load(root: str | None) -> pd.DataFrame:
     """path, split, age_group, gender, race; age groups that a spreadsheet turned into dates are read right."""
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline import cells, manifests
 
     lists = {"train": "fairface_label_train.csv", "test": "fairface_label_val.csv"}
     folder = manifests.require(root, "fairface", *lists.values())
     parts = []
     for split, name in lists.items():
-        table = _whole(manifests.read_csv(folder / name, ["file", "age", "gender", "race"]), name)
+        table = cells.read_csv(folder / name, ["file", "age", "gender", "race"])
+        table = table.assign(**{label: cells.present(table[label]) for label in ("age", "gender", "race")})
+        table = _whole(table, name)
         table = manifests.once(table, ["file"], name)
         ages = table["age"]
         ages = ages.str.lower().map(_DATES).fillna(ages)
@@ -41,8 +43,8 @@ def load(root: str | None) -> pd.DataFrame:
                 {
                     "path": [str(folder / file) for file in table["file"]],
                     "split": split,
-                    "age_group": manifests.known(ages, AGES, name),
-                    "gender": manifests.known(table["gender"].str.lower(), ("female", "male"), name),
+                    "age_group": cells.known(ages, AGES, name),
+                    "gender": cells.known(table["gender"].str.lower(), ("female", "male"), name),
                     "race": table["race"],
                 }
             )
@@ -52,10 +54,10 @@ def load(root: str | None) -> pd.DataFrame:
 
 def _whole(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The rows that have a file and both labels, as all have in a list that is not cut."""
-    from pipeline import manifests
+    from pipeline import cells
 
     whole = table.dropna(subset=["file", "age", "gender"])
     if len(whole) < len(table):
         cut = len(table) - len(whole)
-        manifests.warn_of_dropped(cut, f"{name}: {cut} rows lack their file, age or gender and are left out")
+        cells.warn_of_dropped(cut, f"{name}: {cut} rows lack their file, age or gender and are left out")
     return whole

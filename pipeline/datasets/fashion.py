@@ -86,9 +86,9 @@ def _require(root: str | None) -> Path:
 
 def _targets(path: Path) -> tuple[Classes, ...]:
     """The targets from the list of attributes; names may hold spaces, the category is the last field."""
-    from pipeline import manifests
+    from pipeline import cells
 
-    lines = manifests.read_list(path, ["line"], separator="\n")["line"]
+    lines = cells.read_list(path, ["line"], separator="\n")["line"]
     said, rows = lines.iloc[0], lines.iloc[2:].str.extract(r"(.+?)\s+([1-6])$")
     good = rows.dropna()
     if not said.isdecimal() or not int(said) == len(good) == len(rows):
@@ -123,9 +123,9 @@ def _rows(folder: Path, split: str, learned: tuple[Classes, ...]) -> pd.DataFram
 
 def _read(path: Path, names: Sequence[str], separator: str | None = None) -> pd.DataFrame:
     """A list's rows without its header. Raises RequestError when there are none."""
-    from pipeline import manifests
+    from pipeline import cells
 
-    table = manifests.read_list(path, names, separator=separator)
+    table = cells.read_list(path, names, separator=separator)
     rows = table.iloc[1:] if _HEADER.fullmatch(table.iloc[0, 0]) else table
     if rows.empty:
         raise RequestError(f"{path} has a header and no rows: unpack it again")
@@ -134,7 +134,7 @@ def _read(path: Path, names: Sequence[str], separator: str | None = None) -> pd.
 
 def _classes(numbers: pd.Series, target: Classes, path: Path) -> pd.Series:
     """The names of classes from their numbers within the category, from 0."""
-    from pipeline import manifests
+    from pipeline import cells
 
     names = {str(number): name for number, name in enumerate(target.classes)}
-    return manifests.known(numbers, names, f"{path}, {target.name}").map(names)
+    return cells.known(numbers, names, f"{path}, {target.name}").map(names)

@@ -19,7 +19,7 @@ TARGETS = (Regression("age"),)
 SPLIT = FoldSplit(fold=1, val=0.1)
 FLAT = True
 
-_NAME = re.compile(r"(.*/)?(?P<person>\d{3})A(?P<age>\d{2})[a-z]?\.jpe?g", re.I)
+_NAME = re.compile(r"(.*/)?(?P<person>\d{3})A(?P<age>\d{2})[a-z]?\.\w+", re.I)
 
 
 def load(root: str | None) -> pd.DataFrame:

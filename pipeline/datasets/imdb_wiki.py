@@ -72,7 +72,7 @@ def _folder(root: Path, part: str, cropped: bool | None) -> Path | None:
 def _read(folder: Path, part: str) -> pd.DataFrame:
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline import cells
 
     path = folder / f"{part}.mat"
     listed = _fields(path, part)
@@ -81,7 +81,7 @@ def _read(folder: Path, part: str) -> pd.DataFrame:
         {
             "path": [f"{folder}/{name}" for name in names],
             "subject": [f"{part} {_person(name)}" for name in names],
-            "age": manifests.years(ages(listed["dob"], listed["photo_taken"]), str(path)),
+            "age": cells.years(ages(listed["dob"], listed["photo_taken"]), str(path)),
             "gender": pd.Series(listed["gender"].astype(float)).map({0.0: "female", 1.0: "male"}),
             "face_score": listed["face_score"].astype(float),
             "second_face_score": listed["second_face_score"].astype(float),

@@ -2,9 +2,9 @@
 
 From https://susanqq.github.io/UTKFace/, for non-commercial research. The root holds
 `<age>_<gender>_<race>_<time>.jpg` or `….jpg.chip.jpg`, flat or in part folders. Byte-identical pictures (375 groups,
-224 of them with conflicting labels) are one subject, and so are a photograph and its aligned face, of one name. Split
-80/10/10 by subject; `split_lists` takes two CSV files (train, test) with a column `filename` instead, as published
-splits have it.
+224 of them with conflicting labels) are one subject, and so are a photograph and its aligned face, of one name. A file
+that lies in several folders, as in copies from Kaggle, is one row. Split 80/10/10 by subject; `split_lists` takes two
+CSV files (train, test) with a column `filename` instead, as published splits have it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import Binary, OfficialSplit, RandomSplit, Regression, Split
 from pipeline.errors import RequestError
+from pipeline.listing import nfc
+from pipeline.pictures import SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 TARGETS = (Regression("age"), Binary("gender"))
 FLAT = True
 
+_SUFFIX = "|".join(suffix.removeprefix(".") for suffix in SUFFIXES)
 _NAME = re.compile(
-    r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+) ?\.?(jpg|jpeg|png)(\.chip\.jpg)?", re.I
+    rf"(?P<age>\d{{1,3}})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+) ?\.?({_SUFFIX})(\.chip\.jpg)?",
+    re.I,
 )
 _RACES = ("white", "black", "asian", "indian", "other")
 _KNOWN_BAD = {  # names without all their parts (one of the four goes by two names), and what they should say
@@ -90,12 +94,12 @@ def _listed(table: pd.DataFrame, split_lists: tuple[str, str]) -> pd.DataFrame:
     """Only the rows of two published lists, with their split."""
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline import cells
 
     parts = []
     by_name = table.assign(name=[_stem(path) for path in table["path"]]).drop_duplicates("name").set_index("name")
     for split, source in zip(("train", "test"), split_lists, strict=True):
-        wanted = [_stem(name) for name in manifests.read_csv(Path(source), ["filename"])["filename"].dropna()]
+        wanted = [_stem(name) for name in cells.read_csv(Path(source), ["filename"])["filename"].dropna()]
         found = [name for name in wanted if name in by_name.index]
         if not found:
             raise RequestError(f"{source}: none of its {len(wanted)} file names is under the root")
@@ -106,4 +110,4 @@ def _listed(table: pd.DataFrame, split_lists: tuple[str, str]) -> pd.DataFrame:
 
 
 def _stem(path: str) -> str:
-    return Path(path).name.split(".")[0]
+    return nfc(Path(path).name.split(".")[0])

@@ -168,3 +168,11 @@ def test_pictures_in_another_case_are_found(tmp_path: Path) -> None:
     picture = next(root.rglob("*.jpg"))
     picture.rename(picture.with_suffix(".JPG"))
     assert len(datasets.load(Data("adience", root=str(root)))) == 120
+
+
+@pytest.mark.parametrize(("unpacked", "asked"), [("faces", "aligned"), ("aligned", "faces")])
+def test_the_pictures_that_are_unpacked_are_named(unpacked: str, asked: str, tmp_path: Path) -> None:
+    root = small(tmp_path)
+    (root / "aligned").rename(root / unpacked)
+    with pytest.raises(RequestError, match=f"holds {unpacked}/ and no {asked}/.* add --pictures {unpacked} "):
+        datasets.load(Data("adience", root=str(root), pictures=asked))

@@ -100,3 +100,13 @@ def test_archives_are_to_be_joined_and_unpacked(files: tuple[str, ...], said: st
         (tmp_path / name).write_bytes(b"PK")
     with pytest.raises(RequestError, match=said):
         read(tmp_path)
+
+
+def test_copies_of_a_file_are_one_row_unless_their_labels_differ(tmp_path: Path, caplog) -> None:
+    root, name = write_afad(tmp_path), "15/111/638660-0.jpg"
+    content = (root / name).read_bytes()
+    for other in ("more/15/111/638660-0.jpg", "15/112/638660-0.jpg"):
+        (root / other).parent.mkdir(parents=True, exist_ok=True)
+        (root / other).write_bytes(content)
+    assert read(root) == PICTURES | {"15/112/638660-0.jpg": (15, "female")}  # more/… is not like <age>/<gender>/<id>
+    assert "have the name, bytes and labels of another" not in caplog.text

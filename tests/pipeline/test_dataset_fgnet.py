@@ -74,3 +74,14 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "FGNET.zip").write_bytes(b"PK")
     with pytest.raises(RequestError, match=r"unpack FGNET\.zip"):
         datasets.load(Data("fgnet", root=str(tmp_path)))
+
+
+def test_copies_of_a_file_are_one_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = Path(write_fgnet(tmp_path))
+    write_fgnet(tmp_path, folder="images/again")
+    write_picture(root / "images" / "again" / "001A02.jpg", seed=99, size=16).rename(
+        root / "images" / "again" / "001A02.JPG"
+    )
+    rows = datasets.load(Data("fgnet", root=str(root)))
+    assert len(rows) == len(PICTURES) + 1  # another picture of that name stays
+    assert "4 files have the name, bytes and labels of another and are left out" in caplog.text

@@ -169,3 +169,17 @@ def test_rows_with_a_problem_are_named(table: Path, tmp_path: Path) -> None:
         ("9.jpg", "leaks by duplicates"),
         ("9.jpg", "leaks by near duplicates"),
     }
+
+
+def test_a_class_named_unknown_is_not_what_is_unknown(tmp_path: Path) -> None:
+    rows = [f"{write_picture(tmp_path / f'{i}.png', seed=i, size=16).name},3,train,{s}" for i, s in enumerate(SKIES)]
+    (tmp_path / "faces.csv").write_text("\n".join(["path,age,split,sky", *rows]))
+    labels = facts_of(tmp_path / "faces.csv")["labels"]["sky"]
+    assert {name: counts["train"] for name, counts in labels.items()} == {
+        "blue": 1,
+        "unknown (a class)": 2,
+        "unknown": 3,
+    }
+
+
+SKIES = ("unknown", "", "blue", "", "unknown", "")
