@@ -122,7 +122,7 @@ def _frames(name: str, every: int) -> Iterator[Picture]:
     try:
         for number, pixels, time, until, rate in videos.frames(name, every):
             yield Picture(legible(name), pixels=pixels, frame=number, time=round(time, 3), until=until, rate=rate)
-    except ValueError as error:
+    except videos.UnreadableVideo as error:
         yield Picture(legible(name), reason=str(error))
 
 

@@ -33,11 +33,14 @@ VIDEOS = (
     ".ogv",
 )
 CAMERA = "camera:"
-UNREADABLE = "not a readable video"
 _USUAL_RATE = 25.0  # frames a second, where nothing is known
 _HIGHEST_RATE = 1000.0  # that a header is believed
 
 log = logging.getLogger(__name__)
+
+
+class UnreadableVideo(Exception):
+    """A video of which no frame can be read, and why."""
 
 
 class Frame(NamedTuple):
@@ -73,7 +76,7 @@ def count(name: str) -> int:
 def frames(name: str, every: int = 1) -> Iterator[Frame]:
     """Each `every`-th frame of a video or a camera. A video that ends before its time is told.
 
-    Raises RequestError for a camera that is not there, ValueError with the reason for a video without frames.
+    Raises RequestError for a camera that is not there, UnreadableVideo with the reason for a video without frames.
     """
     return _of_camera(name, every) if name.startswith(CAMERA) else _of_file(name, every)
 
@@ -98,7 +101,7 @@ def _of_file(name: str, every: int) -> Iterator[Frame]:
     with _quiet():
         video = cv2.VideoCapture(name)
     if not video.isOpened():
-        raise ValueError(UNREADABLE)
+        raise UnreadableVideo("not a readable video")
     container, rate = containers.read(name), _rate(video)
     turned = _turned_by_opencv(video)
     waiting, number, start, before, now = None, -1, 0.0, 0.0, 0.0
@@ -113,7 +116,7 @@ def _of_file(name: str, every: int) -> Iterator[Frame]:
                 pixels = np.ascontiguousarray(np.flip(pixels, 1 if turned in (90, 270) else 0))
             waiting = Frame(number, pixels, now, None, rate)
     if number < 0 or waiting is None:
-        raise ValueError("a video without frames that can be read")
+        raise UnreadableVideo("a video without frames that can be read")
     end = now + (min(1 / rate, now - before) if now > before else 1 / rate)
     if number + 1 < _counted(video) and promised - end > min(1.0, promised / 10) and not container.whole:
         log.warning(f"{legible(name)} was cut short: it ends at {end:.1f} of {promised:.1f} seconds")
