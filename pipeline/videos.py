@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline import containers
 from pipeline.errors import RequestError
+from pipeline.sizes import Sizes
 
 VIDEOS = (
     ".mp4",
@@ -103,7 +104,9 @@ def _of_file(name: str, every: int) -> Iterator[Frame]:
     if not video.isOpened():
         raise UnreadableVideo("not a readable video")
     container, rate = containers.read(name), _rate(video)
-    turned = _turned_by_opencv(video)
+    on_its_side = video.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90
+    with _quiet():
+        sizes = Sizes(name)
     waiting, number, start, before, now = None, -1, 0.0, 0.0, 0.0
     for number in _grabbed(video):
         if number == 0:
@@ -112,8 +115,10 @@ def _of_file(name: str, every: int) -> Iterator[Frame]:
         if number % every == 0 and (pixels := _pixels(video)) is not None:
             if waiting:
                 yield waiting._replace(until=now)
-            if container.mirrored:
-                pixels = np.ascontiguousarray(np.flip(pixels, 1 if turned in (90, 270) else 0))
+            if container.mirrored:  # OpenCV takes it for turned: the rows of the coded frame run the wrong way
+                pixels = np.ascontiguousarray(np.flip(pixels, 1 if on_its_side else 0))
+            if size := sizes.changed(_timestamp(video)):
+                pixels = cv2.resize(pixels, size[::-1] if on_its_side else size)
             waiting = Frame(number, pixels, now, None, rate)
     if number < 0 or waiting is None:
         raise UnreadableVideo("a video without frames that can be read")
@@ -165,12 +170,6 @@ def _promised(video: cv2.VideoCapture, container: containers.Container) -> float
         return container.duration
     first = video.get(cv2.CAP_PROP_PTS) if container.matroska else 0  # in frames, as the count is
     return max(_counted(video) - max(first, 0), 0) / _rate(video)
-
-
-def _turned_by_opencv(video: cv2.VideoCapture) -> float:
-    """Degrees by which OpenCV turns the frames: it takes a mirrored one for one that is turned, so that what was to
-    the right of a frame comes to its place, and what was above another to the opposite one."""
-    return video.get(cv2.CAP_PROP_ORIENTATION_META) % 360
 
 
 @contextmanager

@@ -221,3 +221,44 @@ def test_a_video_is_shown_as_its_matrix_says(values: tuple, corners: tuple, tmp_
     assert (width, height) == ((64, 48) if values[0] else (48, 64))
     shown = [pixels[y * height // 4, x * width // 4] for y in (1, 3) for x in (1, 3)]
     assert np.abs(np.array(shown, int) - corners).max() < 30
+
+
+# -- sizes that change ------------------------------------------------------------------------------------------------
+
+
+def changing(path: Path, codec: str, sizes: Sequence[tuple[int, int]]) -> Path:
+    """A video of four frames of each size, as calls are recorded."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25, width=sizes[0][0], height=sizes[0][1])
+        time = 0
+        for width, height in sizes:
+            encoder = av.CodecContext.create(codec, "w")
+            encoder.width, encoder.height, encoder.time_base, encoder.framerate = width, height, MILLISECOND, 25
+            encoder.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            packets = []
+            for _ in range(4):
+                frame = av.VideoFrame.from_ndarray(quarters(width, height), format="rgb24")
+                frame.time_base, frame.pts = MILLISECOND, time
+                packets += encoder.encode(frame)
+                time += 40
+            for packet in [*packets, *encoder.encode()]:
+                packet.stream, packet.time_base = stream, MILLISECOND
+                file.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.webm", "libvpx"), ("a.webm", "libvpx-vp9"), ("a.ts", "libx264"), ("a.ts", "libx265"), ("a.mkv", "mjpeg")],
+)
+def test_frames_whose_size_changes_have_their_own(name: str, codec: str, tmp_path: Path) -> None:
+    sizes = [(64, 48), (48, 64), (128, 96), (64, 48)]
+    frames = list(videos.frames(str(changing(tmp_path / name, codec, sizes))))
+    assert [frame.pixels.shape[1::-1] for frame in frames] == [size for size in sizes for _ in range(4)]
+    corners = [frames[6].pixels[y * 16, x * 12] for y in (1, 3) for x in (1, 3)]
+    assert np.abs(np.array(corners, int) - (RED, GREEN, BLUE, GREY)).max() < 60
+
+
+def test_a_drawn_video_holds_all_frames_whose_size_changes(tmp_path: Path) -> None:
+    path = changing(tmp_path / "a.webm", "libvpx", [(64, 48), (48, 64), (128, 96)])
+    assert draw(tmp_path, path).streams.video[0].frames == 12
