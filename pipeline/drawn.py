@@ -24,6 +24,8 @@ from pipeline.sources import Picture
 COLOUR, INK = (255, 196, 0), (20, 20, 20)
 _TEXT_SHARE = 1 / 40  # of the longer side, for a line of text
 _LEAST_TEXT = 11  # pixels
+_HIGHEST_RATE = 60.0  # frames a second of a video that is written
+_STEADY = 0.1  # of a frame's duration: by so much it may differ from what the rate says
 
 
 def draw(pixels: np.ndarray, faces: pd.DataFrame, meanings: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
@@ -74,8 +76,8 @@ def _write(
 class Drawings:
     """Pictures and videos with what was said of them, written into a folder; without a folder, nothing is.
 
-    Each keeps its name (a second one of the same name gets a number); a picture is a JPEG, a video an MP4 that takes
-    as long as its own, its frames shown until the next one that was looked at. names: of the files that are looked at.
+    Each keeps its name (a second one of the same name gets a number); a picture is a JPEG, a video an MP4 that lasts
+    as long as its own, each frame shown until the next one that was looked at. names: of the files that are looked at.
     Raises RequestError where those lie in the folder themselves.
     """
 
@@ -84,7 +86,7 @@ class Drawings:
     ) -> None:
         self.folder, self.meanings, self.every = folder, meanings, every
         self.used: set[str] = set()
-        self.video: tuple[str, cv2.VideoWriter] | None = None
+        self.video: tuple[str, _Video] | None = None
         self.open = ExitStack()  # holds the video that is being written
         if folder is not None and (lies := next((name for name in names if _lies_in(name, folder)), None)):
             raise RequestError(f"--draw {folder}: {lies} lies there and might be overwritten; name another folder")
@@ -106,7 +108,7 @@ class Drawings:
             with runs.written(self._place(picture.name, ".jpg")) as temporary:
                 Image.fromarray(shown).save(temporary, quality=92)
         else:
-            self._writer(picture, shown).write(shown[:, :, ::-1])
+            self._video_of(picture, shown).add(shown, picture.time, picture.until)
 
     def _place(self, name: str, ending: str) -> Path:
         stem = re.sub(r"[^\w.-]", "_", Path(name).stem)
@@ -115,11 +117,11 @@ class Drawings:
         self.used.add(free)
         return self.folder / free
 
-    def _writer(self, picture: Picture, shown: np.ndarray) -> cv2.VideoWriter:
-        if self.video is None or self.video[0] != picture.name:
+    def _video_of(self, picture: Picture, shown: np.ndarray) -> _Video:
+        if self.video is None or self.video[0] != picture.name or picture.frame == 0:
             self.open.close()
-            written = _video(self._place(picture.name, ".mp4"), picture.rate / self.every, shown.shape[1::-1])
-            self.video = picture.name, self.open.enter_context(written)
+            place, rate = self._place(picture.name, ".mp4"), _frame_rate(picture, self.every)
+            self.video = picture.name, self.open.enter_context(_video(place, rate, shown.shape[1::-1]))
         return self.video[1]
 
 
@@ -128,15 +130,57 @@ def _lies_in(name: str, folder: Path) -> bool:
     return there and Path(name).parent.resolve() == folder.resolve()
 
 
+def _frame_rate(first: Picture, every: int) -> float:
+    """Frames a second for a video: its own, if its first frame lasts as long as that says, otherwise (it varies) so
+    many that no frame is shown much too early or late."""
+    rate = first.rate / every
+    is_constant = first.until is None or abs((first.until - first.time) * rate - 1) < _STEADY
+    return min(rate, _HIGHEST_RATE) if is_constant else _HIGHEST_RATE
+
+
+class _Video:
+    """A video of a constant frame rate, in which pictures are shown at times of their own."""
+
+    def __init__(self, writer: cv2.VideoWriter, rate: float, size: tuple[int, int]) -> None:
+        self.writer, self.rate, self.size = writer, rate, size
+        self.written = 0
+        self.last: np.ndarray | None = None
+
+    def add(self, shown: np.ndarray, time: float, until: float | None) -> None:
+        """Show a picture from a time until another, seconds; where that is not known yet, until the next one."""
+        shown = _fitted(shown, self.size)[:, :, ::-1]
+        self._fill(time, shown if self.last is None else self.last)
+        self.last = shown
+        self._fill(time + 1 / self.rate if until is None else until, shown)
+
+    def _fill(self, until: float, shown: np.ndarray) -> None:
+        for _ in range(self.written, round(until * self.rate)):
+            self.writer.write(shown)
+            self.written += 1
+
+
+def _fitted(shown: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The whole picture in the middle of one of this width and height: OpenCV leaves out a frame of another size."""
+    height, width = shown.shape[:2]
+    if (width, height) == size:
+        return shown
+    share = min(size[0] / width, size[1] / height)
+    inner = max(round(width * share), 1), max(round(height * share), 1)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    fitted = np.zeros((size[1], size[0], 3), np.uint8)
+    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(shown, inner, interpolation=cv2.INTER_AREA)
+    return fitted
+
+
 @contextmanager
-def _video(path: Path, rate: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
-    """An MP4 to write frames of this width and height into. Raises RequestError where there can be none."""
+def _video(path: Path, rate: float, size: tuple[int, int]) -> Iterator[_Video]:
+    """An MP4 to show pictures in. Raises RequestError where there can be none."""
     with runs.written(path) as temporary:
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
         if not writer.isOpened():
             raise RequestError(f"--draw {path.parent}: OpenCV cannot write the video {path.name}")
         try:
-            yield writer
+            yield _Video(writer, rate, size)
         finally:
             writer.release()
 

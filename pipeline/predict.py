@@ -18,7 +18,7 @@ import pandas as pd
 import tensorflow as tf
 from dask.system import CPU_COUNT as _CORES
 
-from pipeline import drawn, interrupts, manifests, runs, sources
+from pipeline import drawn, interrupts, manifests, runs, sources, videos
 from pipeline.answers import columns
 from pipeline.canvas import UNREADABLE, canvas, fit, reason
 from pipeline.errors import RequestError
@@ -288,7 +288,8 @@ def predict(
             if not tables:
                 raise
             log.warning("interrupted: what was answered so far is written")
-            is_cut = looked_at < total and not any(name.startswith(sources.CAMERA) for name in names)
+            has_more = looked_at < total or any(videos.is_moving(name) for name in names)  # whose counts may be wrong
+            is_cut = has_more and not any(name.startswith(videos.CAMERA) for name in names)
         except Exception:
             if tables:
                 runs.write_table(out, predictor.complete(tables))

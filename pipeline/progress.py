@@ -33,14 +33,16 @@ def bar() -> Progress:
 def track(
     items: Iterable[Item], what: str, total: int, weight: Callable[[Item], int] = lambda item: 1
 ) -> Iterator[Item]:
-    """The items, with a bar while they last, that tells how many a second; `weight` says how much of the total one of
-    them is."""
+    """The items, with a bar while they last, that tells how many a second; `weight` says how much of the total,
+    which may be too small, one of them is."""
     with bar() as progress:
         task, done, began = progress.add_task(what, total=total, note=""), 0, time.perf_counter()
         for item in items:
             yield item
             done += weight(item)
-            progress.update(task, completed=done, note=f"{done / (time.perf_counter() - began):.1f}/s")
+            progress.update(
+                task, completed=done, total=max(total, done), note=f"{done / (time.perf_counter() - began):.1f}/s"
+            )
 
 
 def duration(seconds: float) -> str:

@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import glob
-import logging
 import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline import listing
+from pipeline import listing, videos
 from pipeline.errors import RequestError
 from pipeline.pictures import SUFFIXES, check_size, to_rgb
+from pipeline.videos import CAMERA, VIDEOS, is_moving, legible
 
-VIDEOS = (
-    ".mp4",
-    ".mov",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".m4v",
-    ".3gp",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".mts",
-    ".ogv",
-)
-CAMERA = "camera:"
 LIST = "-"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Picture:
     """Something to look at: an encoded file's bytes, or the pixels of an upright picture, uint8 RGB [H, W, 3].
 
-    Where it could not be read, neither, and the reason. frame (from 0), time (seconds from the beginning of a video,
-    from when a camera was opened) and rate (frames a second) are a video's.
+    Where it could not be read, neither, and the reason. frame (from 0), time, until and rate are a video's
+    (`videos.Frame`).
     """
 
     name: str
@@ -56,6 +35,7 @@ class Picture:
     reason: str = ""
     frame: int | None = None
     time: float | None = None
+    until: float | None = None
     rate: float | None = None
 
     @property
@@ -99,11 +79,6 @@ def _expanded(given: str, finder: listing.Finder) -> list[str] | None:
     return None if (file := finder.find(given)) is None else [file]
 
 
-def is_moving(name: object) -> bool:
-    """Whether a name is that of a video or a camera."""
-    return isinstance(name, str) and (name.startswith(CAMERA) or Path(name).suffix.lower() in VIDEOS)
-
-
 def pictures(given: Any, every: int = 1) -> Iterator[Picture]:
     """Each as a Picture: paths, bytes of an encoded picture, uint8 RGB arrays [H, W, 3], PIL images (or one of these
     alone); and of a video or a camera each `every`-th frame. What can not be read is said in its place.
@@ -122,13 +97,21 @@ def pictures(given: Any, every: int = 1) -> Iterator[Picture]:
 
 def count(given: Iterable[str], every: int = 1) -> int:
     """How many pictures there will be, as far as the videos' files say it."""
-    return sum(-(-_promised(name) // every) if is_moving(name) else 1 for name in given)
+    return sum(-(-videos.count(name) // every) if is_moving(name) else 1 for name in given)
+
+
+def _frames(name: str, every: int) -> Iterator[Picture]:
+    try:
+        for number, pixels, time, until, rate in videos.frames(name, every):
+            yield Picture(legible(name), pixels=pixels, frame=number, time=round(time, 3), until=until, rate=rate)
+    except videos.UnreadableVideo as error:
+        yield Picture(legible(name), reason=str(error))
 
 
 def _picture(one: Any, number: int) -> Picture:
     name = f"picture {number}"
     if isinstance(one, (str, Path)):
-        name = _legible(str(one))
+        name = legible(str(one))
         try:
             return Picture(name, Path(one).read_bytes())
         except OSError as error:
@@ -152,58 +135,3 @@ def _picture(one: Any, number: int) -> Picture:
 def _pixels(image: Image.Image) -> np.ndarray:
     check_size(*image.size)
     return np.asarray(to_rgb(image))
-
-
-def _legible(path: str) -> str:
-    """The path as text that every format holds, also where its bytes are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _promised(name: str) -> int:
-    """How many frames a video's file says it has; 1 where that is unknown, as of a camera."""
-    if name.startswith(CAMERA):
-        return 1
-    with _quiet():
-        return max(int(cv2.VideoCapture(name).get(cv2.CAP_PROP_FRAME_COUNT)), 1)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenCV tells of everything it tried to open a camera; that there is none is said in one line."""
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(before)
-
-
-def _frames(name: str, every: int) -> Iterator[Picture]:
-    live = name.startswith(CAMERA)
-    with _quiet():
-        video, opened = cv2.VideoCapture(_number(name) if live else name), time.monotonic()
-    if not video.isOpened():
-        if live:
-            raise RequestError(f"no {name}: expected camera:0 for the first camera of this machine")
-        yield Picture(_legible(name), reason="not a readable video")
-        return
-    name = _legible(name)
-    rate, promised = video.get(cv2.CAP_PROP_FPS) or 25.0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    number = 0
-    while video.grab():
-        if number % every == 0:
-            seconds = time.monotonic() - opened if live else number / rate  # of a camera, some go by
-            there, frame = video.retrieve()
-            if there:
-                yield Picture(name, pixels=frame[:, :, ::-1].copy(), frame=number, time=round(seconds, 3), rate=rate)
-        number += 1
-    if number < promised:
-        log.warning(f"{name} was cut short: {number} of {promised} frames could be read")
-    if not number:
-        yield Picture(name, reason="a video without frames")
-
-
-def _number(name: str) -> int:
-    text = name.removeprefix(CAMERA)
-    if not text.isdecimal():
-        raise RequestError(f"{name}: expected camera:0, camera:1, …")
-    return int(text)
