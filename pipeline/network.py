@@ -65,12 +65,19 @@ def _train(layer: keras.Layer, is_trained: bool) -> None:
 
 
 def load_network(run: Run) -> keras.Model:
-    """A run's model.keras. Raises RequestError for a file that is damaged, or holds code (Lambda layers)."""
+    """A run's model.keras. Raises RequestError for a file that is damaged, or holds code (Lambda layers).
+
+    It answers logits also where the run is an older one, whose last layers answered probabilities.
+    """
     import_module(f"models.{run.experiment.model.name}")  # its layers must be known to Keras
     try:
-        return keras.saving.load_model(run.model, compile=False)
+        network = keras.saving.load_model(run.model, compile=False)
     except Exception as error:  # zip, HDF5 and Keras each raise their own
         raise RequestError(f"{run.model} cannot be loaded: {str(error).splitlines()[0]}") from error
+    for name in network.output:
+        if isinstance(layer := network.get_layer(name), keras.layers.Dense):
+            layer.activation = keras.activations.linear
+    return network
 
 
 def leaves(model: keras.Model) -> Iterator[keras.Layer]:

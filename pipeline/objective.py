@@ -18,6 +18,14 @@ from pipeline.augment import apply_on_device
 from pipeline.config import Target
 
 
+class Ratio(keras.metrics.Mean):
+    """Σ values / Σ weights over all batches, of each of which both are given as its `sums`."""
+
+    def update_state(self, values: Any, weights: Any) -> None:
+        self.total.assign_add(values)
+        self.count.assign_add(weights)
+
+
 class Trainer(keras.Model):
     """A network with its objective: Σ weight · (mean loss over the rows whose label is known) + penalties.
 
@@ -35,8 +43,10 @@ class Trainer(keras.Model):
         self.network = network
         self.fill = fill
         self.kinds = [targets.of(target) for target in wanted]
-        names = [name for kind in self.kinds for name in (f"{kind.name}_loss", f"{kind.name}_{kind.metric}")]
-        self.means = {name: keras.metrics.Mean(name=name) for name in ("penalty", *names)}
+        self.means = {"penalty": keras.metrics.Mean(name="penalty")}
+        for kind in self.kinds:
+            loss, metric = f"{kind.name}_loss", f"{kind.name}_{kind.metric}"
+            self.means |= {loss: Ratio(name=loss), metric: keras.metrics.Mean(name=metric)}
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         if "warp" in x:
@@ -48,11 +58,9 @@ class Trainer(keras.Model):
         self.means["penalty"].update_state(penalty)
         total = penalty / parallel.replicas()
         for kind in self.kinds:
-            values = kind.losses(y[kind.name], y_pred[kind.name], self.network)
-            weights = sample_weight[kind.name] * kind.row_weights(y[kind.name])
-            self.means[f"{kind.name}_loss"].update_state(values, weights)
-            mean = ops.divide_no_nan(ops.sum(values * weights), parallel.summed(ops.sum(weights)))
-            total += kind.target.weight * mean
+            losses, weights = sums(kind, y[kind.name], y_pred[kind.name], self.network, sample_weight[kind.name])
+            self.means[f"{kind.name}_loss"].update_state(losses, weights)
+            total += kind.target.weight * ops.divide_no_nan(losses, parallel.summed(weights))
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -99,9 +107,8 @@ def judge(
     for kind in map(targets.of, wanted):
         labels, known = kind.encode(canvases.rows[kind.name])
         shown = np.repeat(labels, views, axis=0)
-        values = kind.losses(shown, outputs[kind.name], network)
-        weights = np.repeat(known, views) * kind.row_weights(shown)
-        losses[kind.name] = float(weighted_mean(values, weights)) if known.any() else math.nan
+        mean = ops.divide_no_nan(*sums(kind, shown, outputs[kind.name], network, np.repeat(known, views)))
+        losses[kind.name] = float(mean) if known.any() else math.nan
         said = np.asarray(kind.decode(outputs[kind.name]))
         answers[kind.name] = said.reshape(-1, views, *said.shape[1:]).mean(axis=1)
         rows = known > 0
@@ -133,6 +140,8 @@ def measure_overall(
     return measure if len(parts) > 1 else None
 
 
-def weighted_mean(values: Any, weights: Any) -> Any:
-    """Σ wᵢvᵢ / Σ wᵢ, and 0 where nothing has weight. Dividing by the batch size instead would let masked rows count."""
-    return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))
+def sums(kind: targets.Kind, labels: Any, outputs: Any, network: keras.Model | None, known: Any) -> tuple[Any, Any]:
+    """Of the rows whose label is known the losses, and what they are divided by; a mean of 0 where that is 0. Dividing
+    by the number of rows instead would let the others count."""
+    losses, weights = kind.losses(labels, outputs, network), kind.row_weights(labels)
+    return ops.sum(known * losses), ops.sum(known * weights)

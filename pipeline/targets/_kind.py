@@ -17,8 +17,9 @@ from pipeline.config import Target
 class Kind:
     """The behaviour of one target.
 
-    Labels are float32 [N, 1], outputs are what the network's layer of the target's name answers, answers are what a
-    user gets: numbers [N], or probabilities [N, C] in the order of `classes`.
+    Labels are float32 [N, 1], outputs are what the network's layer of the target's name answers (logits where
+    there are classes: near 1 float32 tells no two probabilities apart), answers are what a user gets: numbers [N], or
+    probabilities [N, C] in the order of `classes`. The loss of many rows is Σ `losses` / Σ `row_weights`.
     """
 
     metric_names: tuple[str, ...]  # what `measure` answers
@@ -40,11 +41,11 @@ class Kind:
         raise NotImplementedError
 
     def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
-        """The loss of each row [N]."""
+        """What each row adds to the sum of losses [N]."""
         raise NotImplementedError
 
     def row_weights(self, labels: Any) -> Any:
-        """How much each row counts in the loss [N], beside whether its label is known."""
+        """What each row adds to the number that the sum of losses is divided by [N]."""
         return ops.ones_like(labels[:, 0])
 
     def score(self, labels: Any, outputs: Any) -> Any:

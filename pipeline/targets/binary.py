@@ -1,4 +1,4 @@
-"""One of two classes, by one sigmoid; the second class is the positive one."""
+"""One of two classes, by the sigmoid of one logit; the second class is the positive one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.targets._kind import Kind
 
 
 class Behaviour(Kind):
-    """The network answers the probability of the second class."""
+    """The network answers the logit of the second class."""
 
     metric_names = metrics.BINARY
     metric = "accuracy"
@@ -23,15 +23,15 @@ class Behaviour(Kind):
         return self.target.classes
 
     def output(self, features: keras.KerasTensor, labels: np.ndarray) -> keras.KerasTensor:
-        return layers.Dense(1, activation="sigmoid", dtype="float32", name=self.name)(features)
+        return layers.Dense(1, dtype="float32", name=self.name)(features)
 
     def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
         smoothing = self.target.label_smoothing
         smoothed = labels * (1 - smoothing) + 0.5 * smoothing
-        return ops.binary_crossentropy(smoothed, outputs)[:, 0]
+        return -(smoothed * ops.log_sigmoid(outputs) + (1 - smoothed) * ops.log_sigmoid(-outputs))[:, 0]
 
     def score(self, labels: Any, outputs: Any) -> Any:
-        return ops.cast(ops.equal(outputs > 0.5, labels > 0.5), "float32")[:, 0]
+        return ops.cast(ops.equal(outputs > 0, labels > 0.5), "float32")[:, 0]
 
     def decode(self, outputs: Any) -> Any:
-        return ops.concatenate([1 - outputs, outputs], axis=1)
+        return ops.sigmoid(ops.concatenate([-outputs, outputs], axis=1))

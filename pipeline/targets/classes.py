@@ -13,7 +13,7 @@ from pipeline.targets._kind import Kind
 
 
 class Behaviour(Kind):
-    """The network answers the probability of each class."""
+    """The network answers a logit for each class."""
 
     metric = "accuracy"
 
@@ -26,19 +26,15 @@ class Behaviour(Kind):
         return self.target.classes
 
     def output(self, features: keras.KerasTensor, labels: np.ndarray) -> keras.KerasTensor:
-        return layers.Dense(len(self.classes), activation="softmax", dtype="float32", name=self.name)(features)
+        return layers.Dense(len(self.classes), dtype="float32", name=self.name)(features)
 
     def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
-        """−Σ qₖ log pₖ with q = (1 − ε)·onehot + ε/K, times the label's class weight in the smoothed part too.
-
-        With class weights each term is weighted by its own class, as torch.nn.functional.cross_entropy does.
-        """
+        """−Σ wₖ qₖ log pₖ with q = (1 − ε)·onehot + ε/K: as in torch.nn.functional.cross_entropy, each term has the
+        weight of its own class, and a row counts by that of its label, even if this is 0 and the sum is not."""
         count, smoothing = len(self.classes), self.target.label_smoothing
         wanted = self._one_hot(labels) * (1 - smoothing) + smoothing / count
         factors = ops.convert_to_tensor(self.target.class_weights or (1.0,) * count, "float32")
-        terms = -wanted * ops.log(ops.maximum(outputs, 1e-12)) * factors
-        # `row_weights` counts the label's own weight once more when the mean is taken: take it out here.
-        return ops.divide_no_nan(ops.sum(terms, axis=1), self.row_weights(labels))
+        return -ops.sum(factors * wanted * ops.log_softmax(outputs, axis=1), axis=1)
 
     def row_weights(self, labels: Any) -> Any:
         if not self.target.class_weights:
@@ -49,7 +45,7 @@ class Behaviour(Kind):
         return ops.cast(ops.equal(ops.argmax(outputs, axis=1), ops.cast(labels[:, 0], "int32")), "float32")
 
     def decode(self, outputs: Any) -> Any:
-        return outputs
+        return ops.softmax(outputs, axis=1)
 
     def _one_hot(self, labels: Any) -> Any:
         return ops.one_hot(ops.cast(labels[:, 0], "int32"), len(self.classes), dtype="float32")

@@ -32,12 +32,10 @@ class Behaviour(Stepped):
         return logits
 
     def losses(self, labels: Any, outputs: Any, network: keras.Model) -> Any:
-        """Binary cross-entropies: CORAL's sum over the questions, CORN's mean over those that are asked of the row."""
+        """Sums of binary cross-entropies: CORAL's over all questions, CORN's over those that are asked of the row."""
         above = self._rounded(labels) > self._questions()
         entropies = -ops.log_sigmoid(ops.where(above, outputs, -outputs))
-        if self.target.method == "coral":
-            return ops.sum(entropies, axis=1)
-        return ops.sum(entropies * self._asked(labels), axis=1) / self.row_weights(labels)
+        return ops.sum(entropies if self.target.method == "coral" else entropies * self._asked(labels), axis=1)
 
     def row_weights(self, labels: Any) -> Any:
         """CORN takes one mean over all questions that are asked of all rows."""

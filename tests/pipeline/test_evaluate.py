@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +83,18 @@ def test_answers_are_the_mean_of_those_to_a_picture_and_its_mirror_image(copy: R
     assert results["targets"]["age"]["mae"] == pytest.approx((said["age"] - said["age_predicted"]).abs().mean())
     assert (copy.path / "results.json").read_bytes() == before
     assert {"confusion_gender-views2.png", "predicted_age-views2.png"} <= {p.name for p in copy.path.glob("figures/*")}
+
+
+def test_an_older_run_whose_network_answers_probabilities_is_judged_alike(copy: Run) -> None:
+    before = evaluate(copy)
+    network = load_network(copy)
+    network.get_layer("gender").activation = keras.activations.sigmoid
+    network.save(copy.model)
+    said = pd.read_csv(copy.path / "predictions.csv")
+    after = evaluate(copy)
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
+    assert after["targets"]["gender"] == before["targets"]["gender"]
+    pd.testing.assert_frame_equal(pd.read_csv(copy.path / "predictions.csv"), said, rtol=1e-5)
 
 
 def judged_canvases(run: Run) -> inputs.Canvases:

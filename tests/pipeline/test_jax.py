@@ -19,6 +19,27 @@ from tests.conftest import with_stage
 pytest.importorskip("jax", reason="JAX is an optional backend")
 
 
+GRADIENTS = """
+import jax, numpy as np
+from pipeline import targets
+from pipeline.config import Binary, Classes
+
+for logit in (20.0, 40.0, 100.0, -20.0, -100.0):
+    for target, outputs in ((Binary("x", ("a", "b")), [[logit]]), (Classes("x", ("a", "b")), [[0.0, logit]])):
+        kind, labels = targets.of(target), np.zeros((1, 1), np.float32)
+        loss, gradient = jax.value_and_grad(lambda outputs: kind.losses(labels, outputs, None)[0])(np.float32(outputs))
+        np.testing.assert_allclose(loss, np.log1p(np.exp(logit)), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(gradient[0, -1], 1 / (1 + np.exp(-logit)), rtol=1e-5, atol=1e-40)
+"""
+
+
+def test_a_confident_row_has_its_whole_loss_and_gradient_on_jax() -> None:
+    """A row of the first of two classes, which is given this logit less than the second."""
+    program, environment = [sys.executable, "-c", GRADIENTS], os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.slow
 def test_a_run_on_jax_answers_as_its_export_does(tiny: Experiment, tmp_path: Path) -> None:
     on_device = replace(with_stage(tiny, epochs=1), augment_on="device")  # the warp by JAX, too

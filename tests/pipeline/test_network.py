@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from pipeline.config import Binary, Classes, Convolution, Head, Model, Optimizer, Regression, Schedule
+from pipeline import runs
+from pipeline.config import (
+    Binary,
+    Classes,
+    Convolution,
+    Data,
+    Experiment,
+    Head,
+    Model,
+    Optimizer,
+    Ordinal,
+    Regression,
+    Schedule,
+    Stage,
+)
 from pipeline.errors import RequestError
-from pipeline.network import build_network, hand_over, leaves
+from pipeline.network import build_network, hand_over, leaves, load_network
 from pipeline.objective import Trainer
 from pipeline.schedules import Rate, make_optimizer
 
@@ -129,6 +145,26 @@ def test_standardised_answers_are_handed_over_with_their_weights() -> None:
     hand_over(source, network)
     pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")}
     assert np.array_equal(network(pictures)["age"], source(pictures)["age"])
+
+
+def test_an_older_run_whose_layers_answer_probabilities_is_loaded_with_logits(tmp_path: Path) -> None:
+    model = Model("shared_trunk", weights="none", image_size=32, head=Head(units=(8,)))
+    wanted = (Binary("gender"), Classes("race", ("a", "b", "c")), Ordinal("group", tuple("abc")), Regression("age"))
+    labels = {target.name: np.array([0.0, 1.0]) for target in wanted}
+    run = runs.create(Experiment(model, (Stage("train", data=Data("sample")),), wanted, "old"), tmp_path / "runs")
+    network = build_network(model, wanted, labels)
+    pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")}
+    logits = network.predict(pictures, verbose=0)
+    network.get_layer("gender").activation = keras.activations.sigmoid
+    network.get_layer("race").activation = keras.activations.softmax
+    network.save(run.model)
+    assert keras.saving.load_model(run.model).predict(pictures, verbose=0)["race"].sum() == pytest.approx(4)
+    loaded = load_network(run)
+    loaded.save(tmp_path / "again.keras")
+    again = keras.saving.load_model(tmp_path / "again.keras")
+    for found in (loaded(pictures), tf.function(loaded)(pictures), again.predict(pictures, verbose=0)):
+        for name, expected in logits.items():
+            assert np.array(found[name]) == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 def test_a_name_that_is_no_layer_is_refused() -> None:

@@ -25,7 +25,7 @@ from pipeline.datasets import fairface
 from pipeline.errors import RequestError
 from pipeline.loading import default_experiment, load_experiment
 from pipeline.network import build_network
-from pipeline.objective import Trainer, weighted_mean
+from pipeline.objective import Trainer, sums
 from tests.conftest import with_stage
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "losses.npz")
@@ -39,7 +39,7 @@ def column(*values: float) -> np.ndarray:
 
 def mean_loss(target: Target, labels: np.ndarray, outputs: np.ndarray) -> float:
     kind = targets.of(target)
-    return float(weighted_mean(kind.losses(labels, outputs, None), kind.row_weights(labels)))
+    return float(keras.ops.divide_no_nan(*sums(kind, labels, outputs, None, np.ones(len(labels), np.float32))))
 
 
 # -- ordinal ----------------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_ordinal_losses_and_gradients_stay_numbers_for_logits_of_any_size(method
     with tf.GradientTape() as tape:
         tape.watch(outputs)
         loss = targets.of(Ordinal("x", tuple("abcd"), method=method)).losses(column(3), outputs, None)
-    assert float(loss[0]) == pytest.approx({"coral": 300.0, "corn": 100.0}[method])
+    assert float(loss[0]) == pytest.approx(300.0)
     assert np.isfinite(tape.gradient(loss, outputs)).all()
 
 
