@@ -44,7 +44,7 @@ def build_trunk(
     """A network without its classifier: float pictures [N, S, S, 3], RGB in 0..255 → feature map [N, h, w, C].
 
     The trunk carries its own normalisation. weights: None (random); "imagenet" (downloaded, where published for the
-    network); the path of a `.weights.h5`, `.keras` or `.safetensors` file of the same network, or of a run; or a
+    network); the path of a `.weights.h5`, `.h5`, `.keras` or `.safetensors` file of the same network, or of a run; or a
     mapping of timm's or torchvision's tensor names to arrays in PyTorch's layout. A classifier in them is left aside.
 
     Raises ValueError for an unknown name, a size that the network does not take, weights that are not published, or a

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
 import models
 from models import _blocks, heads, swinv2_tiny  # noqa: F401  Keras must know their layers before it loads a network
 
-TAKEN = "a .weights.h5, .keras or .safetensors file, or a run"
+TAKEN = "a .weights.h5, .h5 of Keras 2, .keras or .safetensors file, or a run"
 _NO_PART_OF_A_TRUNK = re.compile(r"(fc|head)\.|.*\.num_batches_tracked$")
 _TORCH_NAMES = {
     "kernel": "weight",
@@ -40,9 +43,10 @@ _TORCH_MODULES = (
 def load(trunk: keras.Model, source: str | Path | Mapping[str, np.ndarray]) -> None:
     """Fill `trunk` from a file that holds the same network, with or without a top.
 
-    source: a `.weights.h5` that keras.Model.save_weights wrote of it without top; a `.keras` of it, or of a network
-    that has it as a layer (a run's model.keras); a run's folder; a `.safetensors` of timm or torchvision, or a mapping
-    of their tensor names to arrays (kernels OIHW and [out, in]). Pickles are not read: they can hold code.
+    source: a `.weights.h5` that keras.Model.save_weights wrote of it without top; an HDF5 file in the layout of Keras 2
+    (keras.applications' `..._no_top.h5`, or with a top); a `.keras` of it, or of a network that has it as a layer (a
+    run's model.keras); a run's folder; a `.safetensors` of timm or torchvision, or a mapping of their tensor names to
+    arrays (kernels OIHW and [out, in]). Pickles are not read: they can hold code.
 
     Raises FileNotFoundError, or ValueError that names the layers and shapes that differ.
     """
@@ -71,6 +75,8 @@ def _constants(trunk: keras.Model) -> list[np.ndarray]:
 
 def _fill_from_file(trunk: keras.Model, path: Path) -> None:
     try:
+        if h5py.is_hdf5(path) and (layers := _keras_2_layers(path)):  # by what it is: such files have many names
+            return _fill_from_keras_2(trunk, path, layers)
         if path.suffix == ".safetensors":
             return _fill_from_torch(trunk, _safetensors(path), f"weights file {path}")
         if path.suffix == ".keras":
@@ -107,13 +113,56 @@ def _fill_from_keras(trunk: keras.Model, path: Path) -> None:
     parts = {model.name: model for model in (saved, *saved.layers) if isinstance(model, keras.Model)}
     given = {_steady(name): variable for name, variable in _variables(parts.get(trunk.name, saved))}
     variables = dict(_variables(trunk))
-    _check_fit(
-        {name: variable.shape for name, variable in variables.items()},
-        {name: variable.shape for name, variable in given.items()},
-        f"weights file {path} does not fit {trunk.name}",
-    )
+    _check_fit(_shapes(variables), _shapes(given), f"weights file {path} does not fit {trunk.name}")
     for name, variable in variables.items():
         variable.assign(given[name])
+
+
+def _fill_from_keras_2(trunk: keras.Model, path: Path, layers: dict[str, list[np.ndarray]]) -> None:
+    """By the names of layers or, where Keras 2 had others (MobileNetV3's), by their order, as Keras itself does.
+
+    The weights of a layer go by their order. What follows the trunk's last layer is a top.
+    """
+    ours = {layer.name: sorted(layer.weights, key=lambda one: not one.trainable) for layer in trunk.layers}
+    ours = {name: variables for name, variables in ours.items() if variables}
+    ordered = dict(zip(ours, layers.values(), strict=False))
+    if not ours.keys() <= layers.keys() and _shapes(_numbered(ordered)) == _shapes(_numbered(ours)):
+        layers = ordered
+    last = max((i for i, name in enumerate(layers) if name in ours), default=len(layers))
+    layers = dict(list(layers.items())[: last + 1])
+    names = {f"{name}/{i}": f"{name}/{one.name}" for name, held in ours.items() for i, one in enumerate(held)}
+    variables, given = ({names.get(at, at): one for at, one in _numbered(held).items()} for held in (ours, layers))
+    _check_fit(_shapes(variables), _shapes(given), f"weights file {path} does not fit {trunk.name}")
+    for name, variable in variables.items():
+        variable.assign(given[name])
+
+
+def _shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(one.shape) for name, one in weights.items()}
+
+
+def _numbered(layers: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Layers' weights by the layer's name and their number in it."""
+    return {f"{name}/{i}": one for name, held in layers.items() for i, one in enumerate(held)}
+
+
+def _keras_2_layers(path: Path) -> dict[str, list[np.ndarray]]:
+    """Those with weights, in their order, of an HDF5 file of weights or of a whole network; none of another layout."""
+    try:
+        with h5py.File(path) as file:
+            group = file.get("model_weights", file)
+            named = {name: group[name] for name in _listed(group, "layer_names")}
+            held = {name: [one[weight][()] for weight in _listed(one, "weight_names")] for name, one in named.items()}
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:  # HDF5's own are of many kinds
+        raise ValueError(f"weights file {path} cannot be read, it may be damaged: {_first_line(error)}") from error
+    return {name: weights for name, weights in held.items() if weights}
+
+
+def _listed(group: h5py.Group, name: str) -> list[str]:
+    """The names in an attribute, which Keras divides into `name0`, `name1` and so on where they are many."""
+    parts = itertools.takewhile(group.attrs.__contains__, (f"{name}{i}" for i in itertools.count()))
+    held = [group.attrs[part] for part in ([name] if name in group.attrs else parts)]
+    return [one.decode() if isinstance(one, bytes) else str(one) for part in held for one in part]
 
 
 def _fill_from_hdf5(trunk: keras.Model, path: Path) -> None:

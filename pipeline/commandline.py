@@ -81,7 +81,7 @@ def add_experiment_options(command: argparse.ArgumentParser) -> None:
             help="of the last stage, or of the one named (train=3)" + "; of all on its dataset" * (name == "root"),
         )
     texts = {
-        "weights": "none, imagenet, a file (.weights.h5, .keras, .safetensors) or a run",
+        "weights": "none, imagenet, a file (.weights.h5, .h5, .keras, .safetensors) or a run",
         "image_size": "pixels",
         "seed": "of everything random",
     }

@@ -97,11 +97,11 @@ class Head:
 class Model:
     """A trunk by its file's name under `models/`, and the head that all targets share.
 
-    weights: `none`, `imagenet`, a file (.weights.h5, .keras, .safetensors), a run, or `auto`: imagenet where published
-    for the network, none otherwise and on the drawn sample. batch_norm_momentum is that of an unfrozen trunk: Keras'
-    0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps. channel_statistics: each
-    channel is first brought from the mean and standard deviation of the stage's training pictures to ImageNet's, which
-    a trunk that normalises by those then takes to 0 and 1.
+    weights: `none`, `imagenet`, a file (.weights.h5, .h5, .keras, .safetensors), a run, or `auto`: imagenet where
+    published for the network, none otherwise and on the drawn sample. batch_norm_momentum is that of an unfrozen trunk:
+    Keras' 0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps. channel_statistics:
+    each channel is first brought from the mean and standard deviation of the stage's training pictures to ImageNet's,
+    which a trunk that normalises by those then takes to 0 and 1.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.legacy.saving import legacy_h5_format
 from safetensors.numpy import save_file
 
 from models import build_trunk
@@ -170,3 +173,123 @@ def test_an_efficientnet_that_normalises_otherwise_is_refused(tmp_path: Path) ->
     network.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(ValueError, match=r"other\.weights\.h5 .*other constants than ImageNet's"):
         build_trunk("efficientnet_b0", 64, weights=tmp_path / "other.weights.h5")
+
+
+APPLICATIONS = {
+    "mobilenetv2": keras.applications.MobileNetV2,
+    "mobilenetv3": keras.applications.MobileNetV3Large,
+    "resnet50": keras.applications.ResNet50,
+}
+
+
+def keras_2_file(path: Path, network: keras.Model) -> Path:
+    """The layout of the files that Keras publishes; its random weights differ from those of any trunk built here."""
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, network)
+    return path
+
+
+def weight_names(layer: h5py.Group) -> list[str]:
+    return [name.decode() if isinstance(name, bytes) else name for name in layer.attrs["weight_names"]]
+
+
+def assert_holds(trunk: keras.Model, path: Path, renamed: str = "") -> None:
+    """Every weight of the trunk is the file's, as h5py reads it."""
+    with h5py.File(path) as file:
+        group = file.get("model_weights", file)
+        for layer in trunk.layers:
+            if layer.weights:
+                held = group[renamed + layer.name]
+                for name, ours in zip(weight_names(held), layer.get_weights(), strict=True):
+                    assert np.array_equal(held[name][()], ours)
+
+
+@pytest.fixture(scope="module")
+def mobilenetv2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Without a top, as `--weights imagenet` downloads it."""
+    network = keras.applications.MobileNetV2(include_top=False, input_shape=(64, 64, 3), weights=None)
+    return keras_2_file(tmp_path_factory.mktemp("keras_2") / "mobilenet_v2_1.0_224_no_top.h5", network)
+
+
+@pytest.mark.parametrize("name", ["any.h5", "any.weights.h5", "any.hdf5", "any.keras"])
+def test_keras_own_file_is_known_by_what_it_holds(name: str, mobilenetv2_file: Path, tmp_path: Path) -> None:
+    shutil.copy(mobilenetv2_file, tmp_path / name)
+    assert_holds(build_trunk("mobilenetv2", 64, weights=tmp_path / name), mobilenetv2_file)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_own_file_with_a_top_fits(name: str, tmp_path: Path) -> None:
+    path = keras_2_file(tmp_path / "whole.h5", APPLICATIONS[name](weights=None))
+    assert_holds(build_trunk(name, 64, weights=path), path)
+
+
+def test_a_whole_network_in_keras_2s_layout_fits(tmp_path: Path) -> None:
+    network = keras.applications.MobileNetV2(include_top=False, input_shape=(64, 64, 3), weights=None)
+    network.save(tmp_path / "network.h5")
+    assert_holds(build_trunk("mobilenetv2", 64, weights=tmp_path / "network.h5"), tmp_path / "network.h5")
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_layers_of_other_names_are_taken_in_their_order_as_keras_does(top: bool, tmp_path: Path) -> None:
+    """Of MobileNetV3 Keras 3 has other names than its own file."""
+    network = keras.applications.MobileNetV3Large(include_top=top, input_shape=(224, 224, 3), weights=None)
+    renamed = keras.models.clone_model(
+        network,
+        clone_function=lambda layer: layer.__class__.from_config(layer.get_config() | {"name": f"old_{layer.name}"}),
+    )
+    path = keras_2_file(tmp_path / "old.h5", renamed)
+    assert_holds(build_trunk("mobilenetv3", 64, weights=path), path, "old_")
+
+
+@pytest.mark.parametrize("normalises_alike", [True, False])
+def test_keras_own_efficientnet_file(normalises_alike: bool, keras_efficientnet: keras.Model, tmp_path: Path) -> None:
+    other = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3))
+    path = keras_2_file(tmp_path / "efficientnetb0_notop.h5", keras_efficientnet if normalises_alike else other)
+    if not normalises_alike:
+        with pytest.raises(ValueError, match="other constants than ImageNet's"):
+            build_trunk("efficientnet_b0", 64, weights=path)
+        return
+    trunk = build_trunk("efficientnet_b0", 64, weights=path)
+    for layer in keras_efficientnet.layers:
+        if layer.weights and not isinstance(layer, keras.layers.Normalization):
+            assert all(map(np.array_equal, trunk.get_layer(layer.name).get_weights(), layer.get_weights()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file["Conv1"].pop("Conv1"), "cannot be read, it may be damaged"),
+        (lambda file: file["Conv1"].attrs.create("weight_names", np.array([], "S1")), "without Conv1/kernel"),
+        (
+            lambda file: give(file, np.zeros((5, 5, 3, 32))),
+            r"Conv1/kernel is \[5, 5, 3, 32\], expected \[3, 3, 3, 32\]",
+        ),
+    ],
+)
+def test_a_file_of_keras_2_that_does_not_fit_is_named(
+    change, said: str, mobilenetv2_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.h5"
+    shutil.copy(mobilenetv2_file, path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(ValueError, match=rf"weights file .*other\.h5 .*{said}"):
+        build_trunk("mobilenetv2", 64, weights=path)
+
+
+def give(file: h5py.File, kernel: np.ndarray) -> None:
+    (name,) = weight_names(file["Conv1"])
+    del file["Conv1"][name]
+    file["Conv1"][name] = kernel
+
+
+def test_a_deeper_network_of_keras_2_does_not_pass_for_a_shallower_one(tmp_path: Path) -> None:
+    network = keras.applications.ResNet101(include_top=False, input_shape=(64, 64, 3), weights=None)
+    with pytest.raises(ValueError, match="does not fit resnet50: with the unknown conv4_block7"):
+        build_trunk("resnet50", 64, weights=keras_2_file(tmp_path / "deeper.h5", network))
+
+
+def test_a_cut_file_of_keras_2_is_named(mobilenetv2_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.h5").write_bytes(mobilenetv2_file.read_bytes()[:1_000_000])
+    with pytest.raises(ValueError, match=r"weights file .*cut\.h5 cannot be read"):
+        build_trunk("mobilenetv2", 64, weights=tmp_path / "cut.h5")

@@ -157,7 +157,7 @@ def test_an_older_run_whose_layers_answer_probabilities_is_loaded_with_logits(tm
     logits = network.predict(pictures, verbose=0)
     network.get_layer("gender").activation = keras.activations.sigmoid
     network.get_layer("race").activation = keras.activations.softmax
-    network.save(run.model)
+    network.save(run.path / "model.keras")
     assert keras.saving.load_model(run.model).predict(pictures, verbose=0)["race"].sum() == pytest.approx(4)
     loaded = load_network(run)
     loaded.save(tmp_path / "again.keras")
