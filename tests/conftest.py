@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from pipeline import manifests
 from pipeline.config import (
     Augment,
     Binary,
@@ -31,6 +30,7 @@ from pipeline.config import (
     Regression,
     Stage,
 )
+from pipeline.data import manifests
 
 settings.register_profile("facet", deadline=None)  # machines are shared
 settings.load_profile("facet")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.runs import Run
+from pipeline.training.runs import Run
 from tests.conftest import write_picture
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.commandline import Parser, add_experiment_options, configure, count, exit_status
+from pipeline.cli.commandline import Parser, add_experiment_options, configure, count, exit_status
 from pipeline.config import Experiment
-from pipeline.protocols import quick
-from pipeline.startup import import_tensorflow
+from pipeline.reports.protocols import quick
+from pipeline.utils.startup import import_tensorflow
 from tuning.space import ALGORITHMS, Space, load_space, starting_points
 from tuning.supervision import Trainer
 

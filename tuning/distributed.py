@@ -29,8 +29,8 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 from keras_tuner.src.engine import conditions
 
-from pipeline.commandline import exit_status
-from pipeline.errors import RequestError, WorkError
+from pipeline.cli.commandline import exit_status
+from pipeline.utils.errors import RequestError, WorkError
 from tuning.record import Folder
 from tuning.supervision import Trainer, module_environment
 from tuning.view import View

@@ -22,8 +22,8 @@ from keras_tuner import HyperParameters, Objective, Oracle, oracles
 from keras_tuner.engine.hyperparameters import Float, Int
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from pipeline import metrics, runs
-from pipeline.errors import RequestError
+from pipeline.utils import files, metrics
+from pipeline.utils.errors import RequestError
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +63,10 @@ class _Sturdy:
         return bool(self._retry_queue)
 
     def save(self) -> None:
-        runs.write_text(Path(self._get_oracle_fname()), json.dumps(self.get_state()))
+        files.write_text(Path(self._get_oracle_fname()), json.dumps(self.get_state()))
 
     def _save_trial(self, trial: Trial) -> None:
-        runs.write_text(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()))
+        files.write_text(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()))
 
     def open(self, folder: Path) -> None:
         """Keep everything in a folder, and go on from what lies there."""

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pipeline import locks, parsing, runs
-from pipeline.config import Experiment
-from pipeline.errors import RequestError
-from pipeline.metrics import is_lower_better
+from pipeline.config import Experiment, parsing
+from pipeline.utils import files, locks
+from pipeline.utils.errors import RequestError
+from pipeline.utils.metrics import is_lower_better
 from tuning.space import Space
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Folder:
         before = self.spent() if (self.path / "clock.json").exists() else 0.0
         began = time.time() - spent
         until = began + 60 * minutes - before if minutes is not None else float("inf")
-        runs.write_text(self.path / "clock.json", json.dumps({"before": before, "began": began, "until": until}))
+        files.write_text(self.path / "clock.json", json.dumps({"before": before, "began": began, "until": until}))
 
     def spent(self, now: float | None = None) -> float:
         """Seconds that the search has taken: until now, or where it was killed, until its last trial ended."""
@@ -225,7 +225,7 @@ class Folder:
 
     def add(self, trial_id: str, outcome: Outcome) -> None:
         """Note what came of a trial."""
-        runs.write_json(self.trial(trial_id) / "outcome.json", asdict(outcome))
+        files.write_json(self.trial(trial_id) / "outcome.json", asdict(outcome))
 
     def trial_ids(self) -> list[str]:
         """The trials that were drawn, in their order."""
@@ -272,11 +272,11 @@ def create(runs_folder: Path, name: str, plan: Plan) -> Folder:
     place = runs_folder / "tuning" / name
     try:
         place.mkdir(parents=True, exist_ok=True)
-        folder = Folder(runs.dated(place))
+        folder = Folder(files.dated(place))
     except OSError as error:
         raise RequestError(f"no search can be written to {place}: {error.strerror}; name another by --runs") from error
     (folder.path / "oracle").mkdir()
-    runs.write_json(folder.path / "search.json", asdict(plan))
+    files.write_json(folder.path / "search.json", asdict(plan))
     return folder
 
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
-from pipeline import runs, tracking
-from pipeline.progress import console
+from pipeline.training import tracking
+from pipeline.utils import files
+from pipeline.utils.progress import console
 from tuning import figures, oracles
 from tuning.record import Folder, Plan
 from tuning.space import load_space
@@ -30,14 +31,14 @@ def write(folder: Folder, results: dict[str, Any]) -> None:
     """trials.csv, figures/, search.html, the tables on the terminal, and W&B where it follows. results: what
     results.json will hold, by which the search is over."""
     plan, table = folder.plan, folder.table(over=True)
-    runs.write_csv(folder.path / "trials.csv", table)
+    files.write_csv(folder.path / "trials.csv", table)
     drawn = _figures(folder, plan, table)
     shown = tables(plan, table)
     sentences = verdict(folder, plan, table, results)
     wide = Console(stderr=True, highlight=False, soft_wrap=True, width=None if console.is_terminal else WIDTH)
     for one in (*(rich_table(part, title) for title, part in shown.items()), *map(Text, sentences)):
         wide.print(one)
-    runs.write_text(folder.path / "search.html", _page(folder, shown, drawn, sentences))
+    files.write_text(folder.path / "search.html", _page(folder, shown, drawn, sentences))
     if plan.track == "wandb":
         try:
             tracking.overview(folder.path, table, drawn, results)
@@ -129,7 +130,7 @@ def _figures(folder: Folder, plan: Plan, table: pd.DataFrame) -> dict[str, Path]
             continue
         if figure is not None:
             drawn[name] = place / f"{name}.png"
-            runs.write_figure(drawn[name], figure)
+            files.write_figure(drawn[name], figure)
     return drawn
 
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import parsing, runs
-from pipeline.config import Experiment
-from pipeline.errors import RequestError, WorkError
-from pipeline.progress import duration
+from pipeline.config import Experiment, parsing
+from pipeline.training import runs
+from pipeline.utils import files
+from pipeline.utils.errors import RequestError, WorkError
+from pipeline.utils.progress import duration
 from tuning import oracles, record, report
 from tuning.record import Folder, Outcome, Plan
 from tuning.space import Space, digest, examples, explored, load_space
@@ -175,7 +176,7 @@ def _continued(folder: Folder, request: Request) -> Folder:
         plan = replace(plan, budget=(request.trials, request.minutes), trials=request.trials)
     plan = replace(plan, track=request.track)
     (folder.path / "results.json").unlink(missing_ok=True)
-    runs.write_json(folder.path / "search.json", vars(plan))
+    files.write_json(folder.path / "search.json", vars(plan))
     folder.start_clock(plan.minutes)
     log.info(f"search {folder.path} goes on: {len(folder.outcomes())} trials are done")
     log.info(said(folder, request.workers))
@@ -345,9 +346,9 @@ def finish(folder: Folder, trainer: Trainer) -> None:
         start = plan.starts[results["settings"].get("experiment", next(iter(plan.starts)))]
         name = f"{runs.name_of(start)}_tuned"
         winner = experiment_of(plan, load_space(plan.space), folder.values(best), name)
-        runs.write_text(folder.path / "best_experiment.json", parsing.to_json(winner))
+        files.write_text(folder.path / "best_experiment.json", parsing.to_json(winner))
     report.write(folder, results)
-    runs.write_json(folder.path / "results.json", results)  # last: it says that the search is over
+    files.write_json(folder.path / "results.json", results)  # last: it says that the search is over
     if best is None:
         failed = [one for one in folder.outcomes().values() if one.status == "failed"]
         why = f"all {len(failed)} trials failed, the first: {failed[0].reason}" if failed else "no trial ended in time"
@@ -358,7 +359,7 @@ def _judged(folder: Folder, run: str, trainer: Trainer) -> dict[str, Any]:
     """The test results of a copy of the winner's run, which becomes `winner/`."""
     winner = folder.path / "winner"
     shutil.rmtree(winner, ignore_errors=True)
-    with runs.written(winner) as temporary:
+    with files.written(winner) as temporary:
         shutil.copytree(folder.path / run, temporary, ignore=shutil.ignore_patterns("wandb", "tensorboard"))
     job = {"do": "judge", "run": str(winner), "log": str(winner / "log.txt")}
     try:

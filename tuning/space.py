@@ -26,10 +26,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalog, parsing
-from pipeline.config import Experiment
-from pipeline.errors import RequestError, unknown
-from pipeline.loading import load_experiment
+from pipeline.config import Experiment, catalog, parsing
+from pipeline.training.loading import load_experiment
+from pipeline.utils.errors import RequestError, unknown
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters

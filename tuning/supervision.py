@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from pipeline.errors import ChangedError
+from pipeline.utils.errors import ChangedError
 
 COMMAND = (sys.executable, "-m", "tuning.trainer")
 _HERE = Path(__file__).parent.parent

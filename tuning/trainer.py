@@ -24,11 +24,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline import sharing
-from pipeline.errors import ChangedError, EmptySplitError, RequestError, WorkError
-from pipeline.runs import Run, open_run
-from pipeline.startup import import_tensorflow
-from pipeline.tracking import Tracker, tracker
+from pipeline.training.runs import Run, open_run
+from pipeline.training.tracking import Tracker, tracker
+from pipeline.utils import sharing
+from pipeline.utils.errors import ChangedError, EmptySplitError, RequestError, WorkError
+from pipeline.utils.startup import import_tensorflow
 
 Say = Callable[..., None]
 
@@ -95,9 +95,10 @@ def _reason(error: Exception) -> str:
 def _train(job: dict[str, Any], say: Say) -> dict[str, Any]:
     import keras
 
-    from pipeline import datasets, parsing, train
-    from pipeline.loading import settle
-    from pipeline.train import check_unchanged, examples
+    from pipeline import datasets, train
+    from pipeline.config import parsing
+    from pipeline.training.loading import settle
+    from pipeline.training.train import check_unchanged, examples
 
     keras.backend.clear_session()  # of the trial before: names and memory
     experiment = settle(parsing.from_json(json.dumps(job["experiment"]), "the trial"))

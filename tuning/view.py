@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.progress import console, duration
+from pipeline.utils.progress import console, duration
 from tuning.record import Folder, Outcome
 
 log = logging.getLogger(__name__)

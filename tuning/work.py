@@ -14,9 +14,9 @@ from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from pipeline import metrics, runs
 from pipeline.config import Data, Experiment
-from pipeline.errors import ChangedError, RequestError
+from pipeline.utils import files, metrics
+from pipeline.utils.errors import ChangedError, RequestError
 from tuning.record import Folder, Outcome, Plan
 from tuning.space import Space, change, load_space, sampled
 from tuning.supervision import FailedError, StoppedError, Trainer
@@ -118,7 +118,7 @@ def _begun(folder: Folder, trial_id: str, experiment: Experiment) -> Path | None
     if promoted is None:
         return None
     copy = folder.trial(trial_id) / promoted.name
-    with runs.written(copy) as temporary:
+    with files.written(copy) as temporary:
         shutil.copytree(promoted, temporary, ignore=shutil.ignore_patterns("wandb", "tensorboard"))
     return copy
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalog, sharing
-from pipeline.config import Data, Experiment, Split, Target
-from pipeline.errors import RequestError, unknown
+from pipeline.config import Data, Experiment, Split, Target, catalog
+from pipeline.utils import sharing
+from pipeline.utils.errors import RequestError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def _with_classes(target: Target, data: Data) -> Target:
 def strange_labels(target: Target, data: Data, rows: pd.DataFrame) -> tuple[str, bool]:
     """What is to be said of labels that are none of the target's classes ("" where there are none), and whether the
     dataset has other classes by that name: most labels are none of them, and some of them no row has."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     classes, labels = getattr(target, "classes", ()), rows[target.name].dropna()
     strange = labels[~labels.isin(classes)]
@@ -108,7 +108,7 @@ def load(data: Data) -> pd.DataFrame:
 
 
 def _divided(data: Data) -> pd.DataFrame:
-    from pipeline import landmarks, manifests, splits
+    from pipeline.data import landmarks, manifests, splits
 
     rows = _listed(data)
     found = [name for name in manifests.LANDMARKS if name in rows]
@@ -127,14 +127,14 @@ def _divided(data: Data) -> pd.DataFrame:
 def read(data: Data) -> pd.DataFrame:
     """The manifest before it is divided, as the dataset's files have it, or as `clean` left it, where the root is the
     manifest that it wrote."""
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     return manifests.there(_listed(data), _source(data))
 
 
 def _listed(data: Data) -> pd.DataFrame:
     """The rows that were chosen, those without a picture among them."""
-    from pipeline import manifests, splits
+    from pipeline.data import manifests, splits
 
     rows = _cleaned(data) if _is_table(data) else find(data.name).load(data.root, **_options(data))
     if getattr(find(data.name), "FLAT", False):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.config import Binary, Classes, FoldSplit
-from pipeline.errors import NotThereError
+from pipeline.utils.errors import NotThereError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def load(
     """
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     names = [_LISTS[view].format(fold) for fold in range(FOLDS)]
     folder = manifests.require(root, "adience", *names)
@@ -75,7 +75,7 @@ def load(
 
 
 def _read(path: Path) -> pd.DataFrame:
-    from pipeline import cells
+    from pipeline.data import cells
 
     return cells.has_columns(cells.read_list(path, separator="\t"), _COLUMNS, path)
 
@@ -85,7 +85,7 @@ def _file(face: object, pictures: str) -> str:
 
 
 def _age_groups(ages: pd.Series, how: str) -> pd.Series:
-    from pipeline import cells
+    from pipeline.data import cells
 
     known = _MAPPED if how == "mapped" else _STRICT
     compact = ages.str.replace(" ", "")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import Binary, RandomSplit, Regression
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def load(root: str | None) -> pd.DataFrame:
     """path, age, gender from the folders' names; a picture that lies elsewhere is a counted warning."""
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     folder = _folder(manifests.require(root, "afad"))
     log.info("afad: reads %s", folder)
@@ -64,7 +64,7 @@ def _folder(root: Path) -> Path:
 
 def _missing(root: Path) -> RequestError:
     """What to do with the archive: it is handed out in parts, whose endings name no archive (AFAD-Full.zip-aa)."""
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     files = sorted(path.name for path in root.iterdir() if path.is_file())
     match = next(filter(None, map(_PART.fullmatch, files)), None)

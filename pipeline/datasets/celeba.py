@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.config import Binary, OfficialSplit
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def load(root: str | None, source: Literal["files", "tfds"] = "files") -> pd.Dat
 
     source: the authors' files, or tensorflow-datasets (nothing is downloaded). The columns are the same.
     """
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     folder = manifests.require(root, "celeba")
     return _from_tfds(folder) if source == "tfds" else _from_files(folder)
@@ -71,7 +71,7 @@ def _from_files(folder: Path) -> pd.DataFrame:
 
 def _entry(folder: Path, entries: dict[str, Path], *names: str) -> Path:
     """The first of `names` that is there, in any case. Raises RequestError when none is."""
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     found = next((entries[name] for name in names if name in entries), None)
     if found is None:
@@ -81,7 +81,7 @@ def _entry(folder: Path, entries: dict[str, Path], *names: str) -> Path:
 
 def _attributes(path: Path) -> pd.DataFrame:
     """The list of attributes: a row of "1" and "-1" for each picture."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     table = cells.read_csv(path, ["image_id", "Male"]) if path.suffix.lower() == ".csv" else _attribute_list(path)
     good = table.drop(columns="image_id").isin(list(_YES_NO)).all(axis="columns")
@@ -90,7 +90,7 @@ def _attributes(path: Path) -> pd.DataFrame:
 
 def _attribute_list(path: Path) -> pd.DataFrame:
     """The authors' form: the count, the attributes' names, then `name ±1 …`."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     lines = cells.read_list(path, ["line"], separator="\n")["line"]
     if len(lines) < 3 or not lines[0].isdecimal() or "Male" not in lines[1].split():
@@ -106,7 +106,7 @@ def _attribute_list(path: Path) -> pd.DataFrame:
 
 def _partition(path: Path) -> pd.Series:
     """The official partition: "0", "1" or "2" for each picture."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     names = ["image_id", "partition"]
     table = cells.read_csv(path, names) if path.suffix.lower() == ".csv" else cells.read_list(path, names)
@@ -115,7 +115,7 @@ def _partition(path: Path) -> pd.Series:
 
 def _sound(table: pd.DataFrame, good: pd.Series, path: Path, expected: str) -> pd.DataFrame:
     """The good rows by their picture's name; the others, and a picture's second row, are a counted warning."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     good = good & table["image_id"].notna() & ~table["image_id"].duplicated()
     if not good.any():
@@ -130,7 +130,7 @@ def _sound(table: pd.DataFrame, good: pd.Series, path: Path, expected: str) -> p
 
 def _in_both(attributes: pd.DataFrame, partition: pd.Series, lists: list[Path]) -> tuple[pd.DataFrame, pd.Series]:
     """The pictures that both lists have; the others are a counted warning."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     both = attributes.index.intersection(partition.index, sort=False)
     either = attributes.index.union(partition.index, sort=False)
@@ -161,7 +161,7 @@ def _persons(entries: dict[str, Path], pictures: pd.Index) -> pd.Series | None:
 
 def _identities(path: Path) -> pd.DataFrame:
     """image_id and person, from the authors' list, or from CSV with a header or without one."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     names = ["image_id", "person"]
     table = cells.read_csv(path, []) if path.suffix.lower() == ".csv" else None
@@ -189,7 +189,7 @@ def _from_tfds(folder: Path) -> pd.DataFrame:
 
     To write them again (from another version of celeb_a), delete their folder.
     """
-    from pipeline import cells
+    from pipeline.data import cells
 
     pictures = folder / _TFDS_FOLDER
     if not (pictures / _MANIFEST).is_file():
@@ -208,7 +208,7 @@ def _write_pictures(folder: Path, pictures: Path) -> None:
     """
     import pandas as pd
 
-    from pipeline.progress import track
+    from pipeline.utils.progress import track
 
     log.info("celeba: writes the pictures of tensorflow-datasets' celeb_a to %s, once", pictures)
     rows, attributes = [], []

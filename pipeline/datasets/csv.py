@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import Binary, Classes, OfficialSplit, RandomSplit, Regression, Split, Target
-from pipeline.errors import NotThereError, RequestError
+from pipeline.utils.errors import NotThereError, RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def targets(
         found.append(Binary("gender"))
     found += [_class_target(table, name) for name in dict.fromkeys(("age_group", *(classes or ()))) if name in table]
     if not found:
-        from pipeline import cells
+        from pipeline.data import cells
 
         raise RequestError(
             f"{root}: nothing to learn; expected a column age, gender or age_group, or --stages.0.data."
@@ -60,7 +60,7 @@ def load(
     root: str | None, columns: dict[str, str] | None = None, classes: tuple[str, ...] | None = None
 ) -> pd.DataFrame:
     """The file's rows. Labels that cannot be right are unknown, with a counted warning."""
-    from pipeline import cells, manifests
+    from pipeline.data import cells, manifests
 
     table = _read(root, columns or {}, classes or (), tell=True)
     cells.has_columns(table, classes or (), Path(root))
@@ -82,7 +82,7 @@ def load(
 def _read(root: str | None, columns: dict[str, str], classes: tuple[str, ...], tell: bool = False) -> pd.DataFrame:
     """The table as text, its columns renamed to the manifest's, and unknown labels missing. tell: warn of those that
     look like classes, and of classes that look like none."""
-    from pipeline import cells, manifests
+    from pipeline.data import cells, manifests
 
     table = _table(root, columns)
     as_they_are = ("path", "age", *manifests.BOX, *manifests.LANDMARKS, *manifests.SCORES)
@@ -101,7 +101,7 @@ def _read(root: str | None, columns: dict[str, str], classes: tuple[str, ...], t
 
 def _table(root: str | None, columns: dict[str, str]) -> pd.DataFrame:
     """The table as text, its columns renamed to the manifest's."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     if root is None or not Path(root).is_file():
         there = "" if root is None else f"; {root} is no file"
@@ -135,7 +135,7 @@ def _embedded(path: Path, column: str) -> RequestError:
 def _class_target(table: pd.DataFrame, name: str) -> Target:
     """The classes are the values found, in order (numbers by size); those of age_group are ordered where numbers of one
     form tell it."""
-    from pipeline import cells, order
+    from pipeline.data import cells, order
 
     values = sorted(table[name].dropna().unique(), key=order.natural)
     if len(values) < 2:

@@ -26,7 +26,7 @@ def load(root: str | None) -> pd.DataFrame:
     """path, split, age_group, gender, race; age groups that a spreadsheet turned into dates are read right."""
     import pandas as pd
 
-    from pipeline import cells, manifests
+    from pipeline.data import cells, manifests
 
     lists = {"train": "fairface_label_train.csv", "test": "fairface_label_val.csv"}
     folder = manifests.require(root, "fairface", *lists.values())
@@ -54,7 +54,7 @@ def load(root: str | None) -> pd.DataFrame:
 
 def _whole(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The rows that have a file and both labels, as all have in a list that is not cut."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     whole = table.dropna(subset=["file", "age", "gender"])
     if len(whole) < len(table):

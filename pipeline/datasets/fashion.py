@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from pipeline.config import Classes, OfficialSplit, Target
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def hand_in(rows: pd.DataFrame, said: pd.DataFrame, learned: Sequence[Target], f
     rows: all of the test list. said: `<category>_predicted` of those that could be read. A list with gaps is no answer
     to the task: then nothing is written, with a warning; nor for rows with labels, which are not the test list's.
     """
-    from pipeline import runs
+    from pipeline.utils import files
 
     if rows[[target.name for target in learned]].notna().any(axis=None):
         return
@@ -73,20 +73,20 @@ def hand_in(rows: pd.DataFrame, said: pd.DataFrame, learned: Sequence[Target], f
         return
     numbers = [said[f"{name}_predicted"].map(classes[name].index) for name in _NAMES]
     text = "".join(" ".join(map(str, row)) + "\n" for row in zip(*numbers, strict=True))
-    runs.write_text(folder / "prediction.txt", text)
-    with runs.written(folder / "prediction.zip") as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+    files.write_text(folder / "prediction.txt", text)
+    with files.written(folder / "prediction.zip") as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
         archive.writestr("prediction.txt", text)
 
 
 def _require(root: str | None) -> Path:
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     return manifests.require(root, "fashion", _ATTRIBUTES, *_PICTURES.values(), *_LABELS.values())
 
 
 def _targets(path: Path) -> tuple[Classes, ...]:
     """The targets from the list of attributes; names may hold spaces, the category is the last field."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     lines = cells.read_list(path, ["line"], separator="\n")["line"]
     said, rows = lines.iloc[0], lines.iloc[2:].str.extract(r"(.+?)\s+([1-6])$")
@@ -123,7 +123,7 @@ def _rows(folder: Path, split: str, learned: tuple[Classes, ...]) -> pd.DataFram
 
 def _read(path: Path, names: Sequence[str], separator: str | None = None) -> pd.DataFrame:
     """A list's rows without its header. Raises RequestError when there are none."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     table = cells.read_list(path, names, separator=separator)
     rows = table.iloc[1:] if _HEADER.fullmatch(table.iloc[0, 0]) else table
@@ -134,7 +134,7 @@ def _read(path: Path, names: Sequence[str], separator: str | None = None) -> pd.
 
 def _classes(numbers: pd.Series, target: Classes, path: Path) -> pd.Series:
     """The names of classes from their numbers within the category, from 0."""
-    from pipeline import cells
+    from pipeline.data import cells
 
     names = {str(number): name for number, name in enumerate(target.classes)}
     return cells.known(numbers, names, f"{path}, {target.name}").map(names)

@@ -26,7 +26,7 @@ def load(root: str | None) -> pd.DataFrame:
     """path, subject, fold, age from the files' names; a name that says nothing is a counted warning."""
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     folder = manifests.require(root, "fgnet")
     images = next((path for path in folder.iterdir() if path.name.lower() == "images" and path.is_dir()), folder)

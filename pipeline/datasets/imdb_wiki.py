@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.config import Binary, Cleaning, RandomSplit, Regression
-from pipeline.errors import NotThereError, RequestError
+from pipeline.utils.errors import NotThereError, RequestError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def load(
     """
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     folder = manifests.require(root, "imdb_wiki")
     wanted = PARTS if part in (None, "both") else (part,)
@@ -72,7 +72,7 @@ def _folder(root: Path, part: str, cropped: bool | None) -> Path | None:
 def _read(folder: Path, part: str) -> pd.DataFrame:
     import pandas as pd
 
-    from pipeline import cells
+    from pipeline.data import cells
 
     path = folder / f"{part}.mat"
     listed = _fields(path, part)

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipeline.config import Binary, Classes, RandomSplit, Regression
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def _write(folder: Path, stamp: dict[str, object]) -> None:
     from dask.system import CPU_COUNT
 
     from pipeline.datasets import _drawing
-    from pipeline.progress import track
+    from pipeline.utils.progress import track
 
     pictures = list(islice(_drawing.pictures(stamp["seed"]), stamp["count"]))
     folder.parent.mkdir(parents=True, exist_ok=True)

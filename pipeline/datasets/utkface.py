@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import Binary, OfficialSplit, RandomSplit, Regression, Split
-from pipeline.errors import RequestError
-from pipeline.listing import nfc
-from pipeline.pictures import SUFFIXES
+from pipeline.data.pictures import SUFFIXES
+from pipeline.utils.errors import RequestError
+from pipeline.utils.listing import nfc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def load(root: str | None, split_lists: tuple[str, str] | None = None) -> pd.Dat
     """path, subject, age, gender, race from the files' names; a name that says nothing is a counted warning."""
     import pandas as pd
 
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     folder = manifests.require(root, "utkface")
     named = manifests.read_names(folder, _labels, "utkface", "<age>_<gender>_<race>_<time>.jpg")
@@ -68,7 +68,7 @@ def _photographs(paths: pd.Series) -> list[str]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    from pipeline import manifests
+    from pipeline.data import manifests
 
     hashes = pd.Series(manifests.content_hashes(paths.tolist()), index=paths.index)
     content, name = (values.factorize()[0] for values in (hashes, paths.map(_stem)))
@@ -94,7 +94,7 @@ def _listed(table: pd.DataFrame, split_lists: tuple[str, str]) -> pd.DataFrame:
     """Only the rows of two published lists, with their split."""
     import pandas as pd
 
-    from pipeline import cells
+    from pipeline.data import cells
 
     parts = []
     by_name = table.assign(name=[_stem(path) for path in table["path"]]).drop_duplicates("name").set_index("name")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from pipeline import metrics
-from pipeline.answers import class_index
 from pipeline.config import Target
+from pipeline.utils import metrics
+from pipeline.utils.answers import class_index
 
 
 class Kind:

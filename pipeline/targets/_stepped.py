@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from keras import ops
 
-from pipeline import metrics
 from pipeline.targets._kind import Kind
+from pipeline.utils import metrics
 
 
 class Stepped(Kind):

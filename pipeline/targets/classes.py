@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pipeline import metrics
 from pipeline.targets._kind import Kind
+from pipeline.utils import metrics
 
 
 class Behaviour(Kind):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from keras import layers, ops
 
-from pipeline import metrics
 from pipeline.targets._kind import Kind
+from pipeline.utils import metrics
 
 _LOSSES = {"mae": ops.abs, "mse": ops.square}
 

@@ -89,7 +89,7 @@ def chunks(paths: list[Path], size: int) -> list[list[Path]]:
 @cache
 def detector() -> Any:
     """One `Detector` of one thread in this process."""
-    from pipeline.faces import Detector
+    from pipeline.faces.detector import Detector
 
     return Detector(threads=1)
 

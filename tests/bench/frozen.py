@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 import tensorflow as tf
 
-from pipeline import inputs, train
+from pipeline import train
 from pipeline.config import Augment, Cache, Data, Experiment, Model, Optimizer, Stage
-from pipeline.objective import Trainer
-from pipeline.schedules import make_optimizer
+from pipeline.data import inputs
+from pipeline.training.objective import Trainer
+from pipeline.training.schedules import make_optimizer
 from tests.bench.measuring import Contenders, Row, Setting, in_child, timed
 from tests.bench.pictures import drawn
 from tests.bench.training import TARGETS, encoded, network_of

@@ -14,8 +14,8 @@ import pandas as pd
 import tensorflow as tf
 from dask.system import CPU_COUNT
 
-from pipeline import inputs
 from pipeline.config import Augment, Cache
+from pipeline.data import inputs
 from tests.bench.measuring import Contenders, Row, Setting, speed
 from tests.bench.pictures import drawn
 

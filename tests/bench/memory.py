@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 from distributed.system import MEMORY_LIMIT
 
-from pipeline import inputs
 from pipeline.config import Cache
+from pipeline.data import inputs
 from tests.bench.loading import BATCH, HOW
 from tests.bench.measuring import Contenders, Row, Setting, in_child
 from tests.bench.pictures import drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pandas as pd
 
-from pipeline import manifests
+from pipeline.data import manifests
 from pipeline.datasets import sample
 
 FACES = 200  # drawing takes long; what is asked for beyond that are the same faces, a shade brighter each time

@@ -8,10 +8,11 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from pipeline import Predictor, export, runs
+from pipeline import Predictor, export
 from pipeline.config import Data, Experiment, Model, Stage
-from pipeline.predict import BATCH
-from pipeline.runs import Run
+from pipeline.inference.predict import BATCH
+from pipeline.training import runs
+from pipeline.training.runs import Run
 from tests.bench import detection
 from tests.bench.measuring import Contenders, Row, Setting, speed, timed
 from tests.bench.pictures import drawn

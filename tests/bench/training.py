@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from pipeline import inputs, targets
+from pipeline import targets
 from pipeline.config import Binary, Cache, Model, Optimizer, Regression
-from pipeline.network import build_network
-from pipeline.objective import Trainer, judge
-from pipeline.progress import EpochBar
-from pipeline.schedules import make_optimizer
+from pipeline.data import inputs
+from pipeline.training.network import build_network
+from pipeline.training.objective import Trainer, judge
+from pipeline.training.schedules import make_optimizer
+from pipeline.utils.progress import EpochBar
 from tests.bench.loading import BATCH, HOW, NOWHERE
 from tests.bench.measuring import Contenders, Row, Setting, speed, timed
 from tests.bench.pictures import drawn

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from models import build_trunk, facts, list_models
 from pipeline.config import Binary, Model, Regression
-from pipeline.network import build_network
-from pipeline.objective import Trainer
+from pipeline.training.network import build_network
+from pipeline.training.objective import Trainer
 
 SIZE = 64
 TARGETS = (Regression("age"), Binary("gender"))

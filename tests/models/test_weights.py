@@ -16,7 +16,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from safetensors.numpy import save_file
 
 from models import build_trunk
-from pipeline.runs import Run
+from pipeline.training.runs import Run
 from tests.golden.name_seeded import image_batch, state_dict
 
 GOLDEN = Path(__file__).parents[1] / "golden"

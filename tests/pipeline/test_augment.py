@@ -15,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline import augment, inputs, machine, parsing, train
-from pipeline.config import Augment, Cache, Experiment
-from pipeline.errors import RequestError
-from pipeline.network import load_network
-from pipeline.objective import Trainer
-from pipeline.runs import Run
+from pipeline import train
+from pipeline.config import Augment, Cache, Experiment, parsing
+from pipeline.data import augment, inputs
+from pipeline.training import machine
+from pipeline.training.network import load_network
+from pipeline.training.objective import Trainer
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError
 from tests.conftest import manifest_of, smooth_picture, with_stage, write_picture
 
 SIZE = 64

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.canvas import canvas, fit
-from pipeline.pictures import WHOLE, decode
+from pipeline.data.canvas import canvas, fit
+from pipeline.data.pictures import WHOLE, decode
 from tests.conftest import smooth_picture
 
 

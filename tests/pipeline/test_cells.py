@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import cells, datasets
+from pipeline import datasets
 from pipeline.config import Binary, Classes, Data, Regression
-from pipeline.errors import RequestError
-from pipeline.loading import default_experiment
+from pipeline.data import cells
+from pipeline.training.loading import default_experiment
+from pipeline.utils.errors import RequestError
 from tests.conftest import with_stage, write_picture
 
 NOTHING = ("", "NA", "n/a", "N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "none", "unknown", "Missing", "?", "-")

@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 from matplotlib import cbook
 
-from pipeline import datasets, manifests
-from pipeline.clean import clean
+from pipeline import datasets
 from pipeline.config import Cleaning, Data, RandomSplit
-from pipeline.errors import RequestError, WorkError
+from pipeline.data import manifests
+from pipeline.faces.clean import clean
+from pipeline.utils.errors import RequestError, WorkError
 
 
 def hopper() -> np.ndarray:

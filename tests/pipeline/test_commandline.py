@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.errors import RequestError
-from pipeline.startup import import_tensorflow
+from pipeline.utils.errors import RequestError
+from pipeline.utils.startup import import_tensorflow
 from tests.conftest import write_picture
 
 LIGHT = [
@@ -125,8 +125,8 @@ def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
 )
 def test_a_root_is_for_all_stages_on_its_dataset(options: str, roots: list[str], tmp_path: Path) -> None:
     from pipeline.__main__ import _parser
-    from pipeline.commandline import with_short_options
-    from pipeline.loading import load_experiment
+    from pipeline.cli.commandline import with_short_options
+    from pipeline.training.loading import load_experiment
 
     (tmp_path / "a").mkdir()
     chosen = _parser().parse_args(["train", *options.format(here=tmp_path).split()])
@@ -141,7 +141,7 @@ def test_targets_that_another_dataset_cannot_teach_are_left_out(tmp_path: Path) 
 
 def test_another_dataset_is_not_limited_as_the_experiments_own_was(tmp_path: Path) -> None:
     from pipeline.__main__ import _parser
-    from pipeline.commandline import with_short_options
+    from pipeline.cli.commandline import with_short_options
     from tuning.spaces.default import EXPERIMENT
 
     chosen = _parser().parse_args(["train", "x", "--dataset", "fairface", "--root", str(tmp_path)])
@@ -175,7 +175,7 @@ def test_predict_says_how_many_pictures_failed_and_keeps_its_columns(run, tmp_pa
 
 @pytest.mark.parametrize("name", ["../elsewhere", "/tmp/x", "a b", ".."])
 def test_a_name_that_leads_out_of_the_runs_folder_is_refused(name: str, tiny, tmp_path: Path, capsys) -> None:
-    from pipeline import parsing
+    from pipeline.config import parsing
 
     (tmp_path / "tiny.json").write_text(parsing.to_json(tiny).replace('"name": "tiny"', f'"name": "{name}"'))
     assert main(["train", str(tmp_path / "tiny.json"), "--runs", str(tmp_path / "runs")]) == 2
@@ -183,7 +183,7 @@ def test_a_name_that_leads_out_of_the_runs_folder_is_refused(name: str, tiny, tm
 
 
 def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr("pipeline.catalog.names", lambda what: 1 / 0)
+    monkeypatch.setattr("pipeline.config.catalog.names", lambda what: 1 / 0)
     assert main(["list", "datasets"]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -193,7 +193,7 @@ def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_train_ends_with_the_path_of_the_run(tiny, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    from pipeline import parsing
+    from pipeline.config import parsing
 
     configuration = tmp_path / "tiny.json"
     configuration.write_text(parsing.to_json(tiny))

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import metrics
 from pipeline.__main__ import main
-from pipeline.compare import Answers, compare, difference_intervals
-from pipeline.errors import RequestError
+from pipeline.evaluation.compare import Answers, compare, difference_intervals
+from pipeline.utils import metrics
+from pipeline.utils.errors import RequestError
 
 EXPERIMENT = '{"model": {"name": "hassner"}, "stages": [{"name": "train"}]}'
 ROWS = 8

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import parsing
-from pipeline.catalog import names
 from pipeline.config import (
     Augment,
     Binary,
@@ -27,10 +25,12 @@ from pipeline.config import (
     Regression,
     Schedule,
     Stage,
+    parsing,
 )
+from pipeline.config.catalog import names
 from pipeline.datasets import resolve
-from pipeline.errors import RequestError
-from pipeline.loading import load_experiment
+from pipeline.training.loading import load_experiment
+from pipeline.utils.errors import RequestError
 
 shares = st.floats(0, 0.4)
 words = st.text("abcdefg", min_size=1, max_size=6)

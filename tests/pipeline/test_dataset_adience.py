@@ -15,7 +15,7 @@ import pytest
 from pipeline import datasets
 from pipeline.config import Data, FoldSplit, RandomSplit
 from pipeline.datasets import adience
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 from tests.conftest import write_picture
 
 HEADER = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score\n"
@@ -124,7 +124,7 @@ def test_a_fold_that_is_none_says_which_there_are(tmp_path: Path) -> None:
 
 
 def test_the_split_by_image_leaks(tmp_path: Path) -> None:
-    from pipeline import splits
+    from pipeline.data import splits
 
     split = RandomSplit(test=0.2, val=0.0, by="image")
     rows = datasets.load(Data("adience", root=str(small(tmp_path, each=20)), split=split))

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import datasets
 from pipeline.config import Binary, Data
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 from tests.conftest import write_picture
 
 HEADER = (

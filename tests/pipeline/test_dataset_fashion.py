@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import datasets
 from pipeline.config import Classes, Data
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 from tests.conftest import write_picture
 
 CLASSES = {

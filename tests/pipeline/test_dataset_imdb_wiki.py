@@ -17,7 +17,7 @@ from pipeline import datasets
 from pipeline.__main__ import main
 from pipeline.config import Data, RandomSplit
 from pipeline.datasets import imdb_wiki
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 from tests.conftest import write_picture
 
 NAMES = (

@@ -12,8 +12,8 @@ import pytest
 
 from pipeline import datasets
 from pipeline.config import Binary, Classes, Data, FoldSplit, OfficialSplit, RandomSplit, Regression
-from pipeline.errors import RequestError
-from pipeline.loading import default_experiment
+from pipeline.training.loading import default_experiment
+from pipeline.utils.errors import RequestError
 from tests.conftest import with_stage, write_picture
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline import describe
 from pipeline.__main__ import main
 from pipeline.config import Data, OfficialSplit, RandomSplit
+from pipeline.evaluation import describe
 from tests.conftest import write_picture
 
 

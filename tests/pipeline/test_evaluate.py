@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipeline import datasets, evaluate, inputs, targets
+from pipeline import datasets, evaluate, targets
 from pipeline.__main__ import main
-from pipeline.canvas import fit
 from pipeline.config import Cache
-from pipeline.errors import RequestError
-from pipeline.network import load_network
-from pipeline.objective import judge
-from pipeline.runs import Run
+from pipeline.data import inputs
+from pipeline.data.canvas import fit
+from pipeline.training.network import load_network
+from pipeline.training.objective import judge
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError
 from tests.conftest import smooth_picture, write_picture
 
 SIZE = 64

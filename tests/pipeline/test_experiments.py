@@ -12,11 +12,14 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipeline import catalog, datasets, evaluate, export, metrics, protocols, runs, train
-from pipeline.config import Classes, Data, Experiment, Head
-from pipeline.loading import load_experiment, settle
-from pipeline.network import build_network
-from pipeline.schedules import make_optimizer
+from pipeline import datasets, evaluate, export, train
+from pipeline.config import Classes, Data, Experiment, Head, catalog
+from pipeline.reports import protocols
+from pipeline.training import runs
+from pipeline.training.loading import load_experiment, settle
+from pipeline.training.network import build_network
+from pipeline.training.schedules import make_optimizer
+from pipeline.utils import metrics
 from tests.conftest import with_stage, write_picture
 from tests.pipeline import test_dataset_adience as adience
 from tests.pipeline import test_dataset_celeba as celeba

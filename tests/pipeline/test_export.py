@@ -18,14 +18,18 @@ import pytest
 import tensorflow as tf
 
 import models
-from pipeline import card, conversion, datasets, evaluate, export, inputs, parity, rounding, runs, targets
+from pipeline import datasets, evaluate, export, targets
 from pipeline.__main__ import main
-from pipeline.canvas import middle
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
-from pipeline.errors import RequestError, WorkError
-from pipeline.network import build_network, load_network
-from pipeline.rounding import as_int8, ends, round_weights
-from pipeline.runs import Run
+from pipeline.data import inputs
+from pipeline.data.canvas import middle
+from pipeline.evaluation import card
+from pipeline.exporting import conversion, parity, rounding
+from pipeline.exporting.rounding import as_int8, ends, round_weights
+from pipeline.training import runs
+from pipeline.training.network import build_network, load_network
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError, WorkError
 
 FOLDERS = {"litert": "litert", "litert-int8": "litert-int8", "onnx": "onnx", "onnx-float16": "onnx-float16"}
 
@@ -152,7 +156,7 @@ def test_the_saved_model_has_its_report_beside_its_labels(run) -> None:
 
 def test_a_large_networks_saved_model_keeps_its_variables_and_answers_alike(run, tmp_path: Path, monkeypatch) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
-    monkeypatch.setattr(sys.modules["pipeline.export"], "_CONSTANTS", 0)
+    monkeypatch.setattr(sys.modules["pipeline.exporting.export"], "_CONSTANTS", 0)
     export(copy)
     count = load_network(run).count_params()
     ways = [parity.open_saved_model(one.saved_model)(pictures(run.experiment.model.image_size)) for one in (run, copy)]

@@ -9,7 +9,7 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 
-from pipeline.faces import LONGEST, Detector, Face
+from pipeline.faces.detector import LONGEST, Detector, Face
 
 EYES = ((222, 190), (305, 186))  # Grace Hopper's, in pixels of the photograph
 FACE = (180, 85, 345, 310)  # left, top, right, bottom, from the hair to the chin

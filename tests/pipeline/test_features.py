@@ -12,11 +12,13 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import features, inputs, train
+from pipeline import train
 from pipeline.config import Augment, Binary, Cache, Convolution, Experiment, Head, Model, Regression
-from pipeline.errors import RequestError
-from pipeline.network import build_network, load_network
-from pipeline.runs import Run
+from pipeline.data import inputs
+from pipeline.training import features
+from pipeline.training.network import build_network, load_network
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError
 from tests.conftest import manifest_of, with_stage
 
 NO_ROOM = Cache(memory=0.0, disk=0.0)

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import inputs
 from pipeline.config import Augment, Cache
-from pipeline.errors import WorkError
+from pipeline.data import inputs
+from pipeline.utils.errors import WorkError
 from tests.conftest import manifest_of, write_picture
 
 STILL = Augment()

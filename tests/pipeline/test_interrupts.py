@@ -15,9 +15,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import checkpoints, drawn, interrupts, predict, sources, train
+from pipeline import train
 from pipeline.config import Experiment
-from pipeline.runs import Run, open_run
+from pipeline.inference import drawn, predict, sources
+from pipeline.training import checkpoints
+from pipeline.training.runs import Run, open_run
+from pipeline.utils import interrupts
 from tests.conftest import smooth_picture, write_picture
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import Predictor, parsing
-from pipeline.config import Experiment
+from pipeline import Predictor
+from pipeline.config import Experiment, parsing
 from tests.conftest import with_stage
 
 pytest.importorskip("jax", reason="JAX is an optional backend")

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import datasets, manifests
+from pipeline import datasets
 from pipeline.config import Data
-from pipeline.errors import RequestError
+from pipeline.data import manifests
+from pipeline.utils.errors import RequestError
 from tests.conftest import write_picture
 
 FACE = np.array([[40, 40], [60, 41], [50, 52], [43, 63], [58, 62]], float)  # in a box 30 25 40 50

@@ -10,8 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import datasets, listing, manifests, sources, splits
+from pipeline import datasets
 from pipeline.config import Data, RandomSplit
+from pipeline.data import manifests, splits
+from pipeline.inference import sources
+from pipeline.utils import listing
 from tests.conftest import write_picture
 
 NFC, NFD = (unicodedata.normalize(form, "Zoë/Ségolène/é.jpg") for form in ("NFC", "NFD"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import locks
+from pipeline.utils import locks
 
 
 @pytest.fixture

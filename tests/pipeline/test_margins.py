@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import margins
 from pipeline.config import Data, Experiment
-from pipeline.faces import Detector
+from pipeline.faces import margins
+from pipeline.faces.detector import Detector
 from tests.conftest import manifest_of, with_stage, write_picture
 
 

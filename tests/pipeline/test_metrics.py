@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from pipeline import metrics
+from pipeline.utils import metrics
 
 RNG = np.random.default_rng(0)
 

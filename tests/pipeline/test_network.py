@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import runs
 from pipeline.config import (
     Binary,
     Classes,
@@ -25,10 +24,11 @@ from pipeline.config import (
     Schedule,
     Stage,
 )
-from pipeline.errors import RequestError
-from pipeline.network import build_network, hand_over, leaves, load_network
-from pipeline.objective import Trainer
-from pipeline.schedules import Rate, make_optimizer
+from pipeline.training import runs
+from pipeline.training.network import build_network, hand_over, leaves, load_network
+from pipeline.training.objective import Trainer
+from pipeline.training.schedules import Rate, make_optimizer
+from pipeline.utils.errors import RequestError
 
 LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
 TARGETS = (Regression("age"), Binary("gender"))
@@ -123,7 +123,7 @@ def test_a_frozen_layer_drops_nothing_out(monkeypatch: pytest.MonkeyPatch) -> No
         dropped = keras.layers.Dropout(0.5, name="drop")(picture)
         return keras.Model(picture, keras.layers.Conv2D(4, 3, name="conv")(dropped), name="toy")
 
-    monkeypatch.setattr("pipeline.network.build_trunk", trunk)
+    monkeypatch.setattr("pipeline.training.network.build_trunk", trunk)
     network = build_network(Model("toy", weights="none", image_size=16), TARGETS, LABELS, "head")
     pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32")}
     trained, judged = (np.array(network(pictures, training=training)["gender"]) for training in (True, False))

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pipeline import order
+from pipeline.data import order
 
 
 @pytest.mark.parametrize(

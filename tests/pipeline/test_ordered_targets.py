@@ -17,15 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline import Predictor, datasets, evaluate, export, metrics, parsing, targets, train
+from pipeline import Predictor, datasets, evaluate, export, targets, train
 from pipeline.__main__ import main
-from pipeline.answers import class_index
-from pipeline.config import Data, Expectation, Experiment, Head, Model, Ordinal, Target
+from pipeline.config import Data, Expectation, Experiment, Head, Model, Ordinal, Target, parsing
 from pipeline.datasets import fairface
-from pipeline.errors import RequestError
-from pipeline.loading import default_experiment, load_experiment
-from pipeline.network import build_network
-from pipeline.objective import Trainer, sums
+from pipeline.training.loading import default_experiment, load_experiment
+from pipeline.training.network import build_network
+from pipeline.training.objective import Trainer, sums
+from pipeline.utils import metrics
+from pipeline.utils.answers import class_index
+from pipeline.utils.errors import RequestError
 from tests.conftest import with_stage
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "losses.npz")

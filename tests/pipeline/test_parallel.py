@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import datasets, inputs, parallel, parsing, train
-from pipeline.config import Augment, Binary, Cache, Classes, Data, Experiment, Optimizer, Regression
-from pipeline.errors import RequestError
+from pipeline import datasets, train
+from pipeline.config import Augment, Binary, Cache, Classes, Data, Experiment, Optimizer, Regression, parsing
+from pipeline.data import inputs
+from pipeline.training import parallel
+from pipeline.utils.errors import RequestError
 from tests.conftest import with_stage
 
 STEPS = 20

@@ -15,11 +15,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipeline import exif, manifests
-from pipeline.canvas import decode as decode_in_graph
 from pipeline.config import Cache
-from pipeline.inputs import make_canvases
-from pipeline.pictures import FORMATS, SUFFIXES, decode
+from pipeline.data import exif, manifests
+from pipeline.data.canvas import decode as decode_in_graph
+from pipeline.data.inputs import make_canvases
+from pipeline.data.pictures import FORMATS, SUFFIXES, decode
 from tests.conftest import smooth_picture
 
 # What each EXIF orientation asks of the stored pixels (Exif 2.32), in NumPy.

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import machine
 from pipeline.config import Binary, Experiment, Model, Optimizer, Regression
-from pipeline.network import build_network
-from pipeline.objective import Trainer
-from pipeline.schedules import make_optimizer
+from pipeline.training import machine
+from pipeline.training.network import build_network
+from pipeline.training.objective import Trainer
+from pipeline.training.schedules import make_optimizer
 
 LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
 TARGETS = (Regression("age"), Binary("gender"))

@@ -17,10 +17,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import Predictor, drawn, predict, runs, sources
-from pipeline.errors import RequestError
-from pipeline.pictures import NOT_READABLE
-from pipeline.runs import Run
+from pipeline import Predictor
+from pipeline.data.pictures import NOT_READABLE
+from pipeline.inference import drawn, predict, sources
+from pipeline.training.runs import Run
+from pipeline.utils import files
+from pipeline.utils.errors import RequestError
 from tests.conftest import smooth_picture
 
 MEANINGS = {"age": {"kind": "regression", "unit": "years"}, "gender": {"kind": "binary", "classes": ["female", "male"]}}
@@ -423,6 +425,6 @@ def test_the_time_of_a_cameras_frames_is_real(video: Path, monkeypatch: pytest.M
 
 def test_a_place_where_nothing_can_be_written_is_refused_before_the_work() -> None:
     with pytest.raises(RequestError, match="--out /proc: nothing can be written there"):
-        runs.check_table(Path("/proc/answers.csv"))
+        files.check_table(Path("/proc/answers.csv"))
     with pytest.raises(RequestError, match="--draw /proc: nothing can be written there"):
-        runs.make_folder(Path("/proc"), "--draw")
+        files.make_folder(Path("/proc"), "--draw")

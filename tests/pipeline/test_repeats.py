@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import datasets, load_experiment, loading, plots, repeats, reproduce, runs, train, writeup
+from pipeline import datasets, load_experiment, train
 from pipeline.__main__ import main
 from pipeline.config import Binary, Data, Experiment, FoldSplit, Optimizer, RandomSplit, Schedule
-from pipeline.errors import RequestError, WorkError
-from pipeline.progress import duration
-from pipeline.schedules import plateau_rate
-from pipeline.tables import Column, Row, Table
+from pipeline.config.tables import Column, Row, Table
+from pipeline.evaluation import plots
+from pipeline.reports import repeats, reproduce, writeup
+from pipeline.training import loading, runs
+from pipeline.training.schedules import plateau_rate
+from pipeline.utils.errors import RequestError, WorkError
+from pipeline.utils.progress import duration
 from tests.conftest import with_stage
 from tests.pipeline.test_dataset_adience import small as write_adience
 from tests.pipeline.test_dataset_celeba import write_files as write_celeba

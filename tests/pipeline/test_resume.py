@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import checkpoints, evaluate, export, parsing, train
+from pipeline import evaluate, export, train
 from pipeline.__main__ import main
-from pipeline.config import Experiment, Optimizer
-from pipeline.errors import RequestError
-from pipeline.runs import Run, held, open_run
+from pipeline.config import Experiment, Optimizer, parsing
+from pipeline.training import checkpoints
+from pipeline.training.runs import Run, held, open_run
+from pipeline.utils.errors import RequestError
 from tests.conftest import relabelled, with_stage
 
 EPOCHS = 4

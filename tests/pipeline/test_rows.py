@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import card, compare, evaluate, train
+from pipeline import evaluate, train
 from pipeline.config import Binary, Data, Experiment, OfficialSplit
-from pipeline.manifests import BOX
-from pipeline.runs import Run
+from pipeline.data.manifests import BOX
+from pipeline.evaluation import card, compare
+from pipeline.training.runs import Run
 from tests.conftest import smooth_picture, with_stage
 
 IMAGES = 40

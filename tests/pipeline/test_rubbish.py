@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import checkpoints, evaluate, parsing, train
+from pipeline import evaluate, train
 from pipeline.__main__ import main
-from pipeline.config import Cache, Data, Experiment, OfficialSplit, RandomSplit
-from pipeline.errors import RequestError
-from pipeline.inputs import make_canvases
-from pipeline.runs import Run
+from pipeline.config import Cache, Data, Experiment, OfficialSplit, RandomSplit, parsing
+from pipeline.data.inputs import make_canvases
+from pipeline.training import checkpoints
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError
 from tests.conftest import smooth_picture, with_stage, write_picture
 
 FACE = Image.fromarray(smooth_picture(0, 96))

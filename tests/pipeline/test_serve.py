@@ -23,9 +23,10 @@ from matplotlib import cbook
 from PIL import Image
 from starlette.testclient import TestClient
 
-from pipeline import Predictor, serve
-from pipeline.errors import RequestError
-from pipeline.runs import Run
+from pipeline import Predictor
+from pipeline.inference import serve
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import datasets, inputs, sharing
+from pipeline import datasets
 from pipeline.config import Cache, Data
+from pipeline.data import inputs
+from pipeline.utils import sharing
 
 
 @pytest.fixture

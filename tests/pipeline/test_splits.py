@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import splits
 from pipeline.config import FoldSplit, OfficialSplit, RandomSplit
-from pipeline.errors import RequestError
+from pipeline.data import splits
+from pipeline.utils.errors import RequestError
 from tests.conftest import write_picture
 
 

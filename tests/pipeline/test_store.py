@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import Cache
-from pipeline.store import room_for
+from pipeline.data.store import room_for
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from pipeline import targets
 from pipeline.config import Binary, Classes, Head, Model, Regression
-from pipeline.network import build_network
-from pipeline.objective import Trainer, sums
+from pipeline.training.network import build_network
+from pipeline.training.objective import Trainer, sums
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "losses.npz")
 NAMES = tuple("abcdefgh")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import parsing
 from pipeline.__main__ import main
-from pipeline.config import Experiment
+from pipeline.config import Experiment, parsing
 from tests.conftest import with_stage
 
 

@@ -15,13 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import Predictor, checkpoints, datasets, evaluate, export, inputs, manifests, parsing, train
+from pipeline import Predictor, datasets, evaluate, export, train
 from pipeline.__main__ import main
-from pipeline.canvas import fit
-from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer
-from pipeline.errors import RequestError, WorkError
-from pipeline.pictures import NOT_READABLE
-from pipeline.runs import Run
+from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer, parsing
+from pipeline.data import inputs, manifests
+from pipeline.data.canvas import fit
+from pipeline.data.pictures import NOT_READABLE
+from pipeline.training import checkpoints
+from pipeline.training.runs import Run
+from pipeline.utils.errors import RequestError, WorkError
 from tests.conftest import relabelled, with_stage, write_picture
 
 CONTRACT = (
@@ -139,7 +141,7 @@ assert not [name for name in sys.modules if name.partition(".")[0] in ("pipeline
 
 def test_a_run_whose_steps_wait_for_pictures_says_so(tiny: Experiment, tmp_path: Path, monkeypatch, caplog) -> None:
     changed = inputs.augment
-    monkeypatch.setattr(sys.modules["pipeline.train"], "WORTH_SAYING", 0.2)
+    monkeypatch.setattr(sys.modules["pipeline.training.train"], "WORTH_SAYING", 0.2)
     monkeypatch.setattr(inputs, "augment", lambda *given: time.sleep(0.3) or changed(*given))
     with caplog.at_level("WARNING"):
         run = train(tiny, tmp_path)
@@ -406,7 +408,7 @@ def test_predictor_turns_photographs_upright_as_training_does(run, name: str, tm
 
 
 def test_answers_never_take_the_place_of_a_folder(run, tmp_path: Path) -> None:
-    from pipeline.runs import check_table
+    from pipeline.utils.files import check_table
 
     (tmp_path / "table.parquet").mkdir()
     with pytest.raises(RequestError, match=r"table\.parquet"):

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import drawn, sources, videos
-from pipeline.sources import Picture
+from pipeline.inference import drawn, sources, videos
+from pipeline.inference.sources import Picture
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (40, 200, 40), (40, 40, 200), (120, 120, 120)
 WAITS = [0, 33, 66, 99, 132, 2100, 2200, 2300, 2400, 2500]  # milliseconds, as of a phone in the dark

@@ -10,7 +10,7 @@ import pytest
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import TrialStatus
 
-from pipeline.errors import RequestError
+from pipeline.utils.errors import RequestError
 from tuning import oracles
 
 EPOCHS, TRIALS = 9, 14

@@ -19,10 +19,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline import catalog, parsing, tracking
-from pipeline.errors import RequestError
-from pipeline.loading import settle
-from pipeline.protocols import quick
+from pipeline.config import catalog, parsing
+from pipeline.reports.protocols import quick
+from pipeline.training import tracking
+from pipeline.training.loading import settle
+from pipeline.utils.errors import RequestError
 from tests.tuning.conftest import said_of
 from tuning import figures, view
 from tuning.__main__ import main

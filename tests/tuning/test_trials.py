@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import datasets, parsing, train
+from pipeline import datasets, train
 from pipeline.__main__ import main as pipeline_main
-from pipeline.config import Experiment
+from pipeline.config import Experiment, parsing
 from tests.conftest import with_stage
 from tests.tuning.conftest import said_of
 from tuning.__main__ import main

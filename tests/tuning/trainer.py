@@ -14,7 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline import parsing, runs
+from pipeline.config import parsing
+from pipeline.training import runs
+from pipeline.utils import files
 
 
 def loss_of(job: dict, epoch: int) -> float:
@@ -40,12 +42,12 @@ def train(job: dict, say) -> None:
         (run.path / "resumed").touch()
     else:
         run, history = runs.create(experiment, job["runs"]), []
-    runs.write_json(run.path / "examples.json", examples)
+    files.write_json(run.path / "examples.json", examples)
     say(event="begun", run=str(run.path), seconds=0.001)
     for epoch in range(len(history) + 1, stage.epochs + 1):
         time.sleep(float(os.environ.get("EPOCH_SECONDS", "0")))
         history.append({"stage": stage.name, "epoch": epoch, "val_loss": loss_of(job, epoch)})
-        runs.write_json(run.path / "history.json", history)
+        files.write_json(run.path / "history.json", history)
         say(event="epoch", row=history[-1], seconds=0.002 * epoch)
         if epoch < 3:
             continue

@@ -1,6 +1,6 @@
 """AI6126's result, and the studies of which it shows curves."""
 
-from pipeline.tables import Column, Row, Table
+from pipeline.config.tables import Column, Row, Table
 
 COLUMNS = (
     Column("validation accuracy", "val:mean_accuracy", honest="test:mean.accuracy"),

@@ -1,6 +1,6 @@
 """CM50265's figures, and its greyscale study, of which it shows learning curves only."""
 
-from pipeline.tables import Column, Row, Table
+from pipeline.config.tables import Column, Row, Table
 
 GENDER, AGE = "gender accuracy", "age MAE"
 TRAIN = (Column(f"train {GENDER}", "train:gender_accuracy"), Column(f"train {AGE}", "train:age_mae"))

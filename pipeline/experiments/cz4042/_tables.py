@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from pipeline.config.tables import Column, Row, Table
 from pipeline.experiments.cz4042._base import ADIENCE
-from pipeline.tables import Column, Row, Table
 
 LOSS, ACCURACY = Column("test loss", "test:loss"), Column("test accuracy", "test:gender.accuracy")
 TRAIN_TIME, TEST_TIME = Column("train time", "seconds:last"), Column("test time", "test:seconds")

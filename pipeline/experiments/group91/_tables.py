@@ -1,6 +1,6 @@
 """Group 91's tables: three networks before and after tuning."""
 
-from pipeline.tables import Column, Row, Table
+from pipeline.config.tables import Column, Row, Table
 
 TEST, TRAIN, EPOCHS = (
     Column("test MSE", "test:age.mse"),

@@ -1,6 +1,6 @@
 """UNIMIB's results: five networks, their convolutions frozen and unfrozen. It names one number."""
 
-from pipeline.tables import Column, Row, Table
+from pipeline.config.tables import Column, Row, Table
 
 COLUMNS = (
     Column("Pearson", "test:age.pearson"),

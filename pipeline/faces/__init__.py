@@ -1,0 +1,1 @@
+"""Where the faces are: the detector, cleaning a dataset, margins about faces."""

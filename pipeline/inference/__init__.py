@@ -1,0 +1,1 @@
+"""Photographs and videos in, predictions out: the predictor, what it reads, annotated copies, the server."""

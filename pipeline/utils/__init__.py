@@ -1,0 +1,1 @@
+"""What every package needs: errors, files that are complete or not there, locks, interrupts, progress, metrics."""
