@@ -279,7 +279,7 @@ def test_the_command_prints_a_table_writes_two_files_and_needs_no_tensorflow(pai
 def with_this_code() -> dict[str, str]:
     import os
 
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 def test_a_trained_run_is_measured_as_it_was_judged(run, pair: list[Path], tmp_path: Path) -> None:

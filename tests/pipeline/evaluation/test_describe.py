@@ -142,7 +142,7 @@ def test_the_split_in_use_is_named(table: Path) -> None:
 
 
 def test_the_fold_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    from tests.pipeline.test_dataset_adience import small
+    from tests.pipeline.datasets.test_dataset_adience import small
 
     assert main(["data", "adience", "--root", str(small(tmp_path)), "--split.fold", "3", "--out", str(tmp_path)]) == 0
     assert "folds (fold 3, val 0.1)" in capsys.readouterr().out

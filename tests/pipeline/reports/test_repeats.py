@@ -21,8 +21,8 @@ from pipeline.training.schedules import plateau_rate
 from pipeline.utils.errors import RequestError, WorkError
 from pipeline.utils.progress import duration
 from tests.conftest import with_stage
-from tests.pipeline.test_dataset_adience import small as write_adience
-from tests.pipeline.test_dataset_celeba import write_files as write_celeba
+from tests.pipeline.datasets.test_dataset_adience import small as write_adience
+from tests.pipeline.datasets.test_dataset_celeba import write_files as write_celeba
 
 
 def result(mae: float, accuracy: float, confusion: list[list[int]]) -> dict[str, object]:

@@ -16,7 +16,7 @@ from pipeline.config import Binary, Classes, Head, Model, Regression
 from pipeline.training.network import build_network
 from pipeline.training.objective import Trainer, sums
 
-GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "losses.npz")
+GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "losses.npz")
 NAMES = tuple("abcdefgh")
 
 

@@ -21,10 +21,10 @@ from pipeline.training.network import build_network
 from pipeline.training.schedules import make_optimizer
 from pipeline.utils import metrics
 from tests.conftest import with_stage, write_picture
-from tests.pipeline import test_dataset_adience as adience
-from tests.pipeline import test_dataset_celeba as celeba
-from tests.pipeline import test_dataset_fashion as fashion
-from tests.pipeline import test_dataset_imdb_wiki as imdb_wiki
+from tests.pipeline.datasets import test_dataset_adience as adience
+from tests.pipeline.datasets import test_dataset_celeba as celeba
+from tests.pipeline.datasets import test_dataset_fashion as fashion
+from tests.pipeline.datasets import test_dataset_imdb_wiki as imdb_wiki
 
 LABELS = {"age": np.array([20.0, 40.0]), "gender": np.array([0.0, 1.0])}
 NAMES = [name for name in catalog.names("experiments") if "/" in name]

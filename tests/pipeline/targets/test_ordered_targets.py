@@ -29,7 +29,7 @@ from pipeline.utils.answers import class_index
 from pipeline.utils.errors import RequestError
 from tests.conftest import with_stage
 
-GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "losses.npz")
+GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "losses.npz")
 NAMES = tuple("abcdefgh")
 METHODS = ("coral", "corn")
 
@@ -352,7 +352,7 @@ load_network(open_run(sys.argv[1]))
 def test_a_fresh_process_loads_the_run(ordered_run) -> None:
     """Before anything has asked for a target's behaviour, as evaluate and export do."""
     program = [sys.executable, "-c", LOADED_ALONE, str(ordered_run.path)]
-    done = subprocess.run(program, capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent)
+    done = subprocess.run(program, capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stderr[-2000:]
 
 
