@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 _FOLDER = Path(__file__).parent
-_NOT_TRUNKS = ("heads", "views")
+_NOT_BACKBONES = ("heads", "views")
 
 
 def list_models() -> list[str]:
-    """Names that `build_trunk` takes: one file each in this folder."""
+    """Names that `build_backbone` takes: one file each in this folder."""
     files = (path.stem for path in _FOLDER.glob("*.py"))
-    return sorted(name for name in files if not name.startswith("_") and name not in _NOT_TRUNKS)
+    return sorted(name for name in files if not name.startswith("_") and name not in _NOT_BACKBONES)
 
 
 @cache
 def facts(name: str) -> dict[str, object]:
     """What a network's file says of it, read without Keras.
 
-    `parameters` of the trunk, as timm counts (without batch norm's moving statistics); `input`: its size in pixels;
+    `parameters` of the backbone, as timm counts (without batch norm's moving statistics); `input`: its size in pixels;
     `imagenet`: where weights are published (`keras.applications` or a repository of the Hugging Face hub) or None;
     `reports` that use it. Raises ValueError for an unknown name.
     """
@@ -38,12 +38,12 @@ def facts(name: str) -> dict[str, object]:
     return ast.literal_eval(assigned["FACTS"])
 
 
-def build_trunk(
+def build_backbone(
     name: str, image_size: int = 224, weights: str | Path | Mapping[str, np.ndarray] | None = None
 ) -> keras.Model:
     """A network without its classifier: float pictures [N, S, S, 3], RGB in 0..255 → feature map [N, h, w, C].
 
-    The trunk carries its own normalisation. weights: None (random); "imagenet" (downloaded, where published for the
+    The backbone carries its own normalisation. weights: None (random); "imagenet" (downloaded, where published for the
     network); the path of a `.weights.h5`, `.h5`, `.keras` or `.safetensors` file of the same network, or of a run; or a
     mapping of timm's or torchvision's tensor names to arrays in PyTorch's layout. A classifier in them is left aside.
 
@@ -53,14 +53,14 @@ def build_trunk(
     """
     published = facts(name)["imagenet"]
     build = importlib.import_module(f"models.{name}").build
-    trunk = build(image_size)  # before any download: a size that the network does not take is said at once
+    backbone = build(image_size)  # before any download: a size that the network does not take is said at once
     if weights is None or (isinstance(weights, str) and weights == "none"):
-        return trunk
+        return backbone
     from models import _weights  # here: listing models must not import Keras
 
     if weights != "imagenet":
-        _weights.load(trunk, weights)
-        return trunk
+        _weights.load(backbone, weights)
+        return backbone
     if published is None:
         raise ValueError(f"no ImageNet weights are published for {name}: use weights none, or {_weights.TAKEN}")
     try:
@@ -74,5 +74,5 @@ def build_trunk(
             f"the ImageNet weights of {name} could not be downloaded from {published}: connect to the network, or use "
             f"weights none, or the path of {_weights.TAKEN} ({(str(error).splitlines() or [type(error).__name__])[0]})"
         ) from error
-    _weights.load(trunk, path)
-    return trunk
+    _weights.load(backbone, path)
+    return backbone

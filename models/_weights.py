@@ -1,4 +1,4 @@
-"""Checkpoints → weights of a trunk."""
+"""Checkpoints → weights of a backbone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import models
 from models import _blocks, heads, swinv2_tiny  # noqa: F401  Keras must know their layers before it loads a network
 
 TAKEN = "a .weights.h5, .h5 of Keras 2, .keras or .safetensors file, or a run"
-_NO_PART_OF_A_TRUNK = re.compile(r"(fc|head)\.|.*\.num_batches_tracked$")
+_NO_PART_OF_A_BACKBONE = re.compile(r"(fc|head)\.|.*\.num_batches_tracked$")
 _TORCH_NAMES = {
     "kernel": "weight",
     "gamma": "weight",
@@ -40,8 +40,8 @@ _TORCH_MODULES = (
 )
 
 
-def load(trunk: keras.Model, source: str | Path | Mapping[str, np.ndarray]) -> None:
-    """Fill `trunk` from a file that holds the same network, with or without a top.
+def load(backbone: keras.Model, source: str | Path | Mapping[str, np.ndarray]) -> None:
+    """Fill `backbone` from a file that holds the same network, with or without a top.
 
     source: a `.weights.h5` that keras.Model.save_weights wrote of it without top; an HDF5 file in the layout of Keras 2
     (keras.applications' `..._no_top.h5`, or with a top); a `.keras` of it, or of a network that has it as a layer (a
@@ -51,51 +51,55 @@ def load(trunk: keras.Model, source: str | Path | Mapping[str, np.ndarray]) -> N
     Raises FileNotFoundError, or ValueError that names the layers and shapes that differ.
     """
     if isinstance(source, Mapping):
-        _fill_from_torch(trunk, source, "mapping")
+        _fill_from_torch(backbone, source, "mapping")
         return
     path = Path(source)
     if path.is_dir():
         path = path / "model.keras"
     if not path.is_file():
         raise FileNotFoundError(f"no weights {path}: expected none, imagenet, or the path of {TAKEN}")
-    constants = _constants(trunk)
-    _fill_from_file(trunk, path)
-    if not all(np.allclose(new, old) for new, old in zip(_constants(trunk), constants, strict=True)):
+    constants = _constants(backbone)
+    _fill_from_file(backbone, path)
+    if not all(np.allclose(new, old) for new, old in zip(_constants(backbone), constants, strict=True)):
         raise ValueError(
-            f"weights file {path} does not fit {trunk.name}: it is of a network that normalises its pictures by other "
-            "constants than ImageNet's"
+            f"weights file {path} does not fit {backbone.name}: it is of a network that normalises its images by "
+            "other constants than ImageNet's"
         )
 
 
-def _constants(trunk: keras.Model) -> list[np.ndarray]:
+def _constants(backbone: keras.Model) -> list[np.ndarray]:
     """What the network normalises by, where its weights hold that (EfficientNet's do)."""
-    layers = (layer for layer in trunk.layers if isinstance(layer, keras.layers.Normalization))
+    layers = (layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization))
     return [np.array(weight) for layer in layers for weight in layer.get_weights()]
 
 
-def _fill_from_file(trunk: keras.Model, path: Path) -> None:
+def _fill_from_file(backbone: keras.Model, path: Path) -> None:
     try:
         if h5py.is_hdf5(path) and (layers := _keras_2_layers(path)):  # by what it is: such files have many names
-            return _fill_from_keras_2(trunk, path, layers)
+            return _fill_from_keras_2(backbone, path, layers)
         if path.suffix == ".safetensors":
-            return _fill_from_torch(trunk, _safetensors(path), f"weights file {path}")
+            return _fill_from_torch(backbone, _safetensors(path), f"weights file {path}")
         if path.suffix == ".keras":
-            return _fill_from_keras(trunk, path)
+            return _fill_from_keras(backbone, path)
         if path.name.endswith(".weights.h5"):
-            return _fill_from_hdf5(trunk, path)
+            return _fill_from_hdf5(backbone, path)
     except OSError as error:
         raise ValueError(f"weights file {path} cannot be read: {_first_line(error)}") from error
     raise ValueError(f"weights file {path} is of another kind than what is read here: {TAKEN}")
 
 
-def _fill_from_torch(trunk: keras.Model, tensors: Mapping[str, np.ndarray], what: str) -> None:
+def _fill_from_torch(backbone: keras.Model, tensors: Mapping[str, np.ndarray], what: str) -> None:
     given = {_timm_name(name): np.asarray(values) for name, values in tensors.items()}
-    variables = dict(_variables(trunk))
+    variables = dict(_variables(backbone))
     ours = {_torch_name(path): path for path in variables}
     _check_fit(
         {name: _torch_shape(variables[path].shape) for name, path in ours.items()},
-        {name: values.shape for name, values in given.items() if name in ours or not _NO_PART_OF_A_TRUNK.match(name)},
-        f"{what} does not fit {trunk.name}",
+        {
+            name: values.shape
+            for name, values in given.items()
+            if name in ours or not _NO_PART_OF_A_BACKBONE.match(name)
+        },
+        f"{what} does not fit {backbone.name}",
     )
     for name, path in ours.items():
         if not np.isfinite(given[name]).all():
@@ -103,27 +107,27 @@ def _fill_from_torch(trunk: keras.Model, tensors: Mapping[str, np.ndarray], what
         variables[path].assign(_keras_layout(given[name]))
 
 
-def _fill_from_keras(trunk: keras.Model, path: Path) -> None:
+def _fill_from_keras(backbone: keras.Model, path: Path) -> None:
     try:
         saved = keras.saving.load_model(path, compile=False)
     except Exception as error:  # zip, HDF5 and Keras each raise their own
         raise ValueError(f"weights file {path} cannot be read, it may be damaged: {_first_line(error)}") from error
-    if saved.name != trunk.name and saved.name in models.list_models():
-        raise ValueError(f"weights file {path} does not fit {trunk.name}: it is of {saved.name}")
+    if saved.name != backbone.name and saved.name in models.list_models():
+        raise ValueError(f"weights file {path} does not fit {backbone.name}: it is of {saved.name}")
     parts = {model.name: model for model in (saved, *saved.layers) if isinstance(model, keras.Model)}
-    given = {_steady(name): variable for name, variable in _variables(parts.get(trunk.name, saved))}
-    variables = dict(_variables(trunk))
-    _check_fit(_shapes(variables), _shapes(given), f"weights file {path} does not fit {trunk.name}")
+    given = {_steady(name): variable for name, variable in _variables(parts.get(backbone.name, saved))}
+    variables = dict(_variables(backbone))
+    _check_fit(_shapes(variables), _shapes(given), f"weights file {path} does not fit {backbone.name}")
     for name, variable in variables.items():
         variable.assign(given[name])
 
 
-def _fill_from_keras_2(trunk: keras.Model, path: Path, layers: dict[str, list[np.ndarray]]) -> None:
+def _fill_from_keras_2(backbone: keras.Model, path: Path, layers: dict[str, list[np.ndarray]]) -> None:
     """By the names of layers or, where Keras 2 had others (MobileNetV3's), by their order, as Keras itself does.
 
-    The weights of a layer go by their order. What follows the trunk's last layer is a top.
+    The weights of a layer go by their order. What follows the backbone's last layer is a top.
     """
-    ours = {layer.name: sorted(layer.weights, key=lambda one: not one.trainable) for layer in trunk.layers}
+    ours = {layer.name: sorted(layer.weights, key=lambda one: not one.trainable) for layer in backbone.layers}
     ours = {name: variables for name, variables in ours.items() if variables}
     ordered = dict(zip(ours, layers.values(), strict=False))
     if not ours.keys() <= layers.keys() and _shapes(_numbered(ordered)) == _shapes(_numbered(ours)):
@@ -132,7 +136,7 @@ def _fill_from_keras_2(trunk: keras.Model, path: Path, layers: dict[str, list[np
     layers = dict(list(layers.items())[: last + 1])
     names = {f"{name}/{i}": f"{name}/{one.name}" for name, held in ours.items() for i, one in enumerate(held)}
     variables, given = ({names.get(at, at): one for at, one in _numbered(held).items()} for held in (ours, layers))
-    _check_fit(_shapes(variables), _shapes(given), f"weights file {path} does not fit {trunk.name}")
+    _check_fit(_shapes(variables), _shapes(given), f"weights file {path} does not fit {backbone.name}")
     for name, variable in variables.items():
         variable.assign(given[name])
 
@@ -165,23 +169,23 @@ def _listed(group: h5py.Group, name: str) -> list[str]:
     return [one.decode() if isinstance(one, bytes) else str(one) for part in held for one in part]
 
 
-def _fill_from_hdf5(trunk: keras.Model, path: Path) -> None:
+def _fill_from_hdf5(backbone: keras.Model, path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one warning a layer, when the error below says it all
-            trunk.load_weights(path)
+            backbone.load_weights(path)
     except (ValueError, KeyError, RuntimeError) as error:
-        layers = _misfits(trunk, path)
+        layers = _misfits(backbone, path)
         found = _first_line(error) + (f"; in {_some(layers)}" if layers else "")
-        raise ValueError(f"weights file {path} does not fit {trunk.name}: {found}") from error
+        raise ValueError(f"weights file {path} does not fit {backbone.name}: {found}") from error
 
 
-def _misfits(trunk: keras.Model, path: Path) -> list[str]:
+def _misfits(backbone: keras.Model, path: Path) -> list[str]:
     """The layers that a file does not fit, which Keras lists where it is told to go on; none where it cannot."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            trunk.load_weights(path, skip_mismatch=True)
+            backbone.load_weights(path, skip_mismatch=True)
         except (ValueError, KeyError, RuntimeError):
             return []
     listed = [str(one.message).partition("List of objects that could not be loaded:")[2] for one in said]

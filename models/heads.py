@@ -1,4 +1,4 @@
-"""Heads: what is put on a trunk's feature map before a target's last layer. Plain functions on Keras tensors."""
+"""Heads: what is put on a backbone's feature map before a target's last layer. Plain functions on Keras tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small trunk that the CM50265 report shares between age and gender: three convolutions, from scratch."""
+"""The small backbone that the CM50265 report shares between age and gender: three convolutions, from scratch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trunk is shown of a picture, made within the network so that every export has it."""
+"""What a backbone is shown of a picture, made within the network so that every export has it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Greyscale(layers.Layer):
 def standardised(mean: Sequence[float], std: Sequence[float]) -> layers.Layer:
     """A layer that brings channels of this mean and standard deviation [3], in levels 0..255, to ImageNet's.
 
-    A trunk that normalises by ImageNet's then gives them mean 0 and deviation 1.
+    A backbone that normalises by ImageNet's then gives them mean 0 and deviation 1.
     """
     scale = [255 * wanted / max(found, 1e-3) for wanted, found in zip(IMAGENET_STD, std, strict=True)]
     offset = [255 * wanted - found * by for wanted, found, by in zip(IMAGENET_MEAN, mean, scale, strict=True)]

@@ -185,7 +185,7 @@ def _continued(folder: Folder, request: Request) -> Folder:
 
 def rehearsed(plan: Plan, trainer: Trainer, until: float) -> Plan:
     """The plan with what a trial takes here, from training each example for an epoch; where it is getting ready that
-    took long (faces are drawn, a frozen trunk is run, once for all trials), a second time, for two epochs.
+    took long (faces are drawn, a frozen backbone is run, once for all trials), a second time, for two epochs.
 
     Raises RequestError for an experiment that cannot be trained, an objective that no epoch has or that is no number,
     and where time is over before one epoch is.

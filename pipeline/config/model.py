@@ -1,4 +1,4 @@
-"""The network: its trunk and its heads."""
+"""The network: its backbone and its heads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Head:
-    """What stands between the trunk's feature map and a target's last layer.
+    """What stands between the backbone's feature map and a target's last layer.
 
     Convolutions, pooling over height and width, then dense layers, each followed by batch norm and dropout if asked
     for. With `batch_norm` the pooled features are normalised too. `dropout` has one rate for each of `units`, and
@@ -61,13 +61,13 @@ class Head:
 
 @dataclass(frozen=True)
 class Model:
-    """A trunk by its file's name under `models/`, and the head that all targets share.
+    """A backbone by its file's name under `models/`, and the head that all targets share.
 
     weights: `none`, `imagenet`, a file (.weights.h5, .h5, .keras, .safetensors), a run, or `auto`: imagenet where
-    published for the network, none otherwise and on the drawn sample. batch_norm_momentum is that of an unfrozen trunk:
-    Keras' 0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps. channel_statistics:
-    each channel is first brought from the mean and standard deviation of the stage's training pictures to ImageNet's,
-    which a trunk that normalises by those then takes to 0 and 1.
+    published for the network, none otherwise and on the drawn sample. batch_norm_momentum is that of an unfrozen
+    backbone: Keras' 0.99 and MobileNetV2's 0.999 lag for many epochs when an epoch is a few hundred steps.
+    channel_statistics: each channel is first brought from the mean and standard deviation of the stage's training
+    pictures to ImageNet's, which a backbone that normalises by those then takes to 0 and 1.
     """
 
     __pydantic_config__ = NO_EXTRA_KEYS

@@ -15,7 +15,7 @@ from pipeline.config.targets import Target
 
 @dataclass(frozen=True)
 class Augment:
-    """How far a training canvas may be changed; every strength is drawn evenly from ± its value (0: off).
+    """How far a training crop may be changed; every strength is drawn evenly from ± its value (0: off).
 
     flip and grey are probabilities; rotation and shear are degrees; zoom, shift, brightness, contrast and saturation
     are shares (0.1: from 0.9 to 1.1); hue is a share of the circle, as a rotation in YIQ (an approximation of an HSV
@@ -112,7 +112,7 @@ class Stage:
     `last`.
     early_stopping: stop after so many epochs in a row without a better `keep`.
 
-    views: a frozen trunk is run once on so many augmented views of each picture, the first epochs' own, and later
+    views: a frozen backbone is run once on so many augmented views of each picture, the first epochs' own, and later
     epochs meet them again in turn; 0: in every epoch, on new ones. Without augmentation it is run once in any case.
 
     augment_val: validation pictures are augmented too, anew in each epoch. It mirrors what Keras' ImageDataGenerator
@@ -157,7 +157,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Cache:
-    """Where canvases are kept: in memory up to a share of RAM, else on disk up to a share of what is free there, else
+    """Where crops are kept: in memory up to a share of RAM, else on disk up to a share of what is free there, else
     they are made again each time."""
 
     __pydantic_config__ = NO_EXTRA_KEYS

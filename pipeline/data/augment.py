@@ -1,4 +1,4 @@
-"""Training only: canvas → another canvas, by one warp and one colour matrix.
+"""Training only: crop → another crop, by one warp and one colour matrix.
 
 Each geometric step answers an affine matrix, each photometric step a colour matrix; they are multiplied, and applied
 once each. A new step is a function that answers matrices, its line in GEOMETRIC or PHOTOMETRIC, and a field of
@@ -45,11 +45,11 @@ def draws(seed: int, epoch: int, rows: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch, _NOT_THE_ORDER)).random((rows, sum(_COUNTS.values())))
 
 
-def augment(canvases: np.ndarray, how: Augment, drawn: np.ndarray) -> np.ndarray:
+def augment(crops: np.ndarray, how: Augment, drawn: np.ndarray) -> np.ndarray:
     """uint8 RGB [B, S, S, 3] → the same shape, changed as their rows [B, N] of `draws` have it. No strength at all:
     unchanged."""
-    changes = zip(canvases, *matrices(how, canvases.shape[1], drawn), strict=True)
-    return np.stack([apply(canvas, warp, mix, how.fill) for canvas, warp, mix in changes])
+    changes = zip(crops, *matrices(how, crops.shape[1], drawn), strict=True)
+    return np.stack([apply(crop, warp, mix, how.fill) for crop, warp, mix in changes])
 
 
 def for_device(how: Augment, size: int, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +67,7 @@ def matrices(how: Augment, size: int, drawn: np.ndarray) -> tuple[np.ndarray, np
 
 
 def affine(how: Augment, size: int, drawn: np.ndarray) -> np.ndarray:
-    """All geometric steps as one matrix [B, 3, 3]: where a pixel (x, y, 1) of the canvas goes."""
+    """All geometric steps as one matrix [B, 3, 3]: where a pixel (x, y, 1) of the crop goes."""
     matrix = np.tile(np.eye(3), (len(drawn), 1, 1))
     for name, (step, _) in GEOMETRIC.items():
         if getattr(how, name) != _OFF.get(name, 0):
@@ -85,27 +85,27 @@ def colour(how: Augment, drawn: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def apply(canvas: np.ndarray, affine: np.ndarray, colour: np.ndarray, fill: str | int = "reflect") -> np.ndarray:
+def apply(crop: np.ndarray, affine: np.ndarray, colour: np.ndarray, fill: str | int = "reflect") -> np.ndarray:
     """One warp (bilinear), one colour matrix, each left out where it is the identity: then no byte changes."""
     if not np.array_equal(affine, np.eye(3)):
         border = {"borderMode": cv2.BORDER_REFLECT_101} if fill == "reflect" else {"borderValue": (fill,) * 3}
-        canvas = cv2.warpAffine(canvas, affine[:2], canvas.shape[1::-1], flags=cv2.INTER_LINEAR, **border)
+        crop = cv2.warpAffine(crop, affine[:2], crop.shape[1::-1], flags=cv2.INTER_LINEAR, **border)
     if not np.array_equal(colour, np.eye(4)):
-        canvas = cv2.transform(canvas, colour[:3])
-    return canvas
+        crop = cv2.transform(crop, colour[:3])
+    return crop
 
 
 # -- the same by keras.ops, in float32 whatever the precision of the network -------------------------------------------
 
 
-def apply_on_device(canvases: Any, sources: Any, colours: Any, fill: str | int = "reflect") -> Any:
+def apply_on_device(crops: Any, sources: Any, colours: Any, fill: str | int = "reflect") -> Any:
     """`apply` to a batch: uint8 [B, S, S, 3] → the same shape, by the matrices [B, 2, 3] and [B, 3, 4] of `for_device`.
 
     Equal to `apply` but for a few bytes in 100,000 that are rounded the other way. OpenCV before 5 takes pixels from
     places rounded to 1/32: within a grey level on smooth pictures, up to 7 levels beside hard edges.
     """
-    x, y = (_places(sources[:, axis], canvases.shape[1]) for axis in (0, 1))
-    levels = ops.round(_warped(canvases, x, y, fill))
+    x, y = (_places(sources[:, axis], crops.shape[1]) for axis in (0, 1))
+    levels = ops.round(_warped(crops, x, y, fill))
     # a sum of products, not a matrix product, whose factors a GPU may round to ten bits (TF32)
     levels = sum(levels[..., c, None] * colours[:, None, None, :, c] for c in range(3)) + colours[:, None, None, :, 3]
     return ops.cast(ops.clip(ops.floor(levels + 0.5), 0, 255), "uint8")
@@ -118,12 +118,12 @@ def _places(row: Any, size: int) -> Any:
     return by_x * steps + by_y * steps[:, None] + offset
 
 
-def _warped(canvases: Any, x: Any, y: Any, fill: str | int) -> Any:
+def _warped(crops: Any, x: Any, y: Any, fill: str | int) -> Any:
     """Levels at any places; `keras.ops.image.affine_transform` would repeat the edge, and XLA cannot compile it."""
-    size = canvases.shape[1]
+    size = crops.shape[1]
     if fill == "reflect":
-        return _interpolated(canvases, _mirrored(x, size - 1), _mirrored(y, size - 1))
-    framed = ops.pad(canvases, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=fill)
+        return _interpolated(crops, _mirrored(x, size - 1), _mirrored(y, size - 1))
+    framed = ops.pad(crops, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=fill)
     return _interpolated(framed, ops.clip(x, -1, size) + 1, ops.clip(y, -1, size) + 1)  # outside: on the frame
 
 
@@ -132,13 +132,13 @@ def _mirrored(place: Any, last: int) -> Any:
     return last - ops.abs(ops.mod(place, 2 * last) - last)
 
 
-def _interpolated(canvases: Any, x: Any, y: Any) -> Any:
-    """Bilinear: float32 [B, S, S, 3] at places [B, S, S] that lie on the canvases."""
-    side = canvases.shape[1]
-    canvases = ops.cast(canvases, "float32")  # TensorFlow gathers no bytes on a GPU
+def _interpolated(crops: Any, x: Any, y: Any) -> Any:
+    """Bilinear: float32 [B, S, S, 3] at places [B, S, S] that lie on the crops."""
+    side = crops.shape[1]
+    crops = ops.cast(crops, "float32")  # TensorFlow gathers no bytes on a GPU
     left, top = (ops.minimum(ops.floor(place), side - 2) for place in (x, y))
     right, down = (x - left)[..., None], (y - top)[..., None]
-    pixels, corner = ops.reshape(canvases, (-1, side * side, 3)), ops.cast(top * side + left, "int32")
+    pixels, corner = ops.reshape(crops, (-1, side * side, 3)), ops.cast(top * side + left, "int32")
 
     def at(offset: int) -> Any:
         return ops.vectorized_map(lambda one: ops.take(one[0], one[1], axis=0), (pixels, corner + offset))
@@ -147,7 +147,7 @@ def _interpolated(canvases: Any, x: Any, y: Any) -> Any:
     return above + down * (below - above)
 
 
-# -- geometric steps: (strength, size in pixels, numbers [B] in 0..1 …) → [B, 3, 3], from the centre of the canvas -----
+# -- geometric steps: (strength, size in pixels, numbers [B] in 0..1 …) → [B, 3, 3], from the centre of the crop -----
 
 
 def _flip(probability: float, size: int, number: np.ndarray) -> np.ndarray:
@@ -173,7 +173,7 @@ def _shift(share: float, size: int, across: np.ndarray, down: np.ndarray) -> np.
 
 
 def _crop(area: float, size: int, *numbers: np.ndarray) -> np.ndarray:
-    """A window of `area` to all of the canvas, sides 3:4 to 4:3 but within it, stretched (Szegedy et al. 2014)."""
+    """A window of `area` to all of the crop, sides 3:4 to 4:3 but within it, stretched (Szegedy et al. 2014)."""
     kept = _between(area, 1, numbers[0])
     ratio = np.exp(_between(np.log(3 / 4), np.log(4 / 3), numbers[1]))
     window = np.minimum(np.sqrt([kept * ratio, kept / ratio]), 1)

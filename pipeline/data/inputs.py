@@ -1,4 +1,4 @@
-"""Canvases of a manifest, kept where they fit, and the tf.data streams that feed a network with them."""
+"""Crops of a manifest, kept where they fit, and the tf.data streams that feed a network with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT as _CORES
 from pipeline.config import Augment, Cache
 from pipeline.data import manifests
 from pipeline.data.augment import augment, draws, for_device
-from pipeline.data.canvas import UNREADABLE, canvas, decode_jpeg, fit, middle, reason, upright
+from pipeline.data.crop import UNREADABLE, crop, decode_jpeg, fit, middle, reason, upright
 from pipeline.data.pictures import WHOLE, decode, plain_jpeg
 from pipeline.data.store import OnDisk, room_for
 from pipeline.utils import sharing
@@ -33,14 +33,14 @@ _TOGETHER = 64  # pictures that Python handles at once: one by one it would hold
 
 
 @dataclass
-class Canvases:
-    """The canvases of some rows of a manifest, and what could not be read. `features` puts a trunk's answers in their
+class Crops:
+    """The crops of some rows of a manifest, and what could not be read. `features` puts a backbone's answers in their
     place: float32 of any shape where pictures are said here.
 
-    rows: the manifest's rows that have a canvas, in its order; canvas i belongs to row i. rejected: path, box and
+    rows: the manifest's rows that have a crop, in its order; crop i belongs to row i. rejected: path, box and
     reason of the others.
     kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for. answers: what `features`
-    had a trunk answer last.
+    had a backbone answer last.
     """
 
     rows: pd.DataFrame
@@ -56,11 +56,11 @@ class Canvases:
         return len(self.rows)
 
     def first(self, count: int) -> np.ndarray:
-        """The first canvases, uint8 [count, S, S, 3] or as many as there are."""
+        """The first crops, uint8 [count, S, S, 3] or as many as there are."""
         return np.concatenate([pictures for _, pictures in self.batches(np.arange(min(count, len(self))), count)])
 
     def batches(self, order: np.ndarray, batch_size: int, drop_remainder: bool = False) -> tf.data.Dataset:
-        """(row numbers int64 [B], canvases uint8 [B, S, S, 3]) in the given order of row numbers."""
+        """(row numbers int64 [B], crops uint8 [B, S, S, 3]) in the given order of row numbers."""
         numbers = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64))
         if self._store is None:
             make = self._made
@@ -76,7 +76,7 @@ class Canvases:
 
     @cached_property
     def _made(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """From a row number to its canvas, from its file. Traced once: every epoch would trace it again, which takes as
+        """From a row number to its crop, from its file. Traced once: every epoch would trace it again, which takes as
         long as reading 200 small images."""
         with ThreadPoolExecutor() as pool:
             turns = np.array(list(pool.map(plain_jpeg, self.rows["path"])), np.int32)
@@ -84,24 +84,24 @@ class Canvases:
         return tf.function(make, input_signature=[tf.TensorSpec((), tf.int64)])
 
 
-def make_canvases(
+def make_crops(
     rows: pd.DataFrame,
     size: int,
     margin: float,
     cache: Cache,
     what: str,
     centre: tuple[float, float] = (1.0, 1.0),
-) -> Canvases:
+) -> Crops:
     """Read every picture of `rows` once. `what` (such as "train") names them in the progress line and in errors.
 
     Rows with a face box are cut to it, and turned until the eyes are level where the rows have their landmarks. Of all
-    canvases the `centre` is taken (`config.Data`).
+    crops the `centre` is taken (`config.Data`).
 
     Raises WorkError when more than 5 % of the pictures (and more than five) cannot be read, with the first ten and
     their reasons.
     """
     return sharing.shared(
-        f"canvases of {what}",
+        f"crops of {what}",
         (rows, size, margin, cache, centre),
         lambda: _read_all(rows, what, size, margin, cache, centre),
         is_same=lambda one, other: one[0].equals(other[0]) and one[1:] == other[1:],
@@ -110,7 +110,7 @@ def make_canvases(
 
 def _read_all(
     rows: pd.DataFrame, what: str, size: int, margin: float, cache: Cache, centre: tuple[float, float]
-) -> Canvases:
+) -> Crops:
     store, kept = room_for((len(rows), size, size, 3), np.uint8, cache)
     make = _maker(rows, size, margin, centre)
     stream = tf.data.Dataset.range(len(rows)).map(lambda i: (i, make(i)), num_parallel_calls=_CORES)
@@ -124,11 +124,11 @@ def _read_all(
     rejected = _rejected(rows[~is_read], size, margin)
     if len(rejected) > max(MOST_REJECTED * len(rows), _ALWAYS_ALLOWED):
         raise WorkError(_too_many(rejected, len(rows), what))
-    return Canvases(rows[is_read].reset_index(drop=True), size, margin, centre, kept, rejected, store)
+    return Crops(rows[is_read].reset_index(drop=True), size, margin, centre, kept, rejected, store)
 
 
 def training(
-    canvases: Canvases,
+    crops: Crops,
     labels: dict[str, np.ndarray],
     weights: dict[str, np.ndarray],
     batch_size: int,
@@ -145,14 +145,14 @@ def training(
     `image` are the matrices by which the training step changes them: `warp` [B, 2, 3] and `colour` [B, 3, 4].
     part: (0, 2) is the first half of each batch; a batch must divide evenly.
     """
-    order = np.random.default_rng((seed, epoch)).permutation(len(canvases))
+    order = np.random.default_rng((seed, epoch)).permutation(len(crops))
     order, batch_size = _part(order, batch_size, *part)
-    stream = canvases.batches(order, batch_size, drop_remainder=len(order) >= batch_size)
+    stream = crops.batches(order, batch_size, drop_remainder=len(order) >= batch_size)
     on_device = augment_on == "device" and how != Augment()
     if on_device:
-        matrices = _matrices(canvases, how, seed, epoch)
+        matrices = _matrices(crops, how, seed, epoch)
     else:
-        stream = _augmented(stream, canvases, how, seed, epoch)
+        stream = _augmented(stream, crops, how, seed, epoch)
     return _ahead(
         stream.map(
             lambda i, p: (
@@ -164,43 +164,43 @@ def training(
     )
 
 
-def pictures(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(row numbers [B], canvases uint8 [B, S, S, 3]) in the rows' order, changed as `training` has it in that epoch."""
-    order = np.arange(len(canvases))
-    stream = _augmented(canvases.batches(order, _TOGETHER), canvases, how, seed, epoch)
+def pictures(crops: Crops, how: Augment, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(row numbers [B], crops uint8 [B, S, S, 3]) in the rows' order, changed as `training` has it in that epoch."""
+    order = np.arange(len(crops))
+    stream = _augmented(crops.batches(order, _TOGETHER), crops, how, seed, epoch)
     yield from _ahead(stream).as_numpy_iterator()
 
 
 def judging(
-    canvases: Canvases,
+    crops: Crops,
     batch_size: int = _TOGETHER,
     how: Augment = Augment(),
     seed: int = 0,
     epoch: int = 0,
 ) -> tf.data.Dataset:
     """{"image": uint8 [B, S, S, 3]} of every row, in the rows' order; unchanged unless `how` says otherwise."""
-    stream = canvases.batches(np.arange(len(canvases)), batch_size)
-    stream = _augmented(stream, canvases, how, seed, epoch)
+    stream = crops.batches(np.arange(len(crops)), batch_size)
+    stream = _augmented(stream, crops, how, seed, epoch)
     return _ahead(stream.map(lambda _, pictures: {"image": pictures}))
 
 
-def viewed(canvases: Canvases, views: int) -> tf.data.Dataset:
+def viewed(crops: Crops, views: int) -> tf.data.Dataset:
     """{"image": uint8 [B, S, S, 3]}: so many views (one of VIEWS) of every row, one after another, in the rows' order.
 
-    1: the canvas. 2: and its mirror image. 10: its four corners and its centre, 227/256 of its side each, enlarged to
+    1: the crop. 2: and its mirror image. 10: its four corners and its centre, 227/256 of its side each, enlarged to
     all of it, and their mirror images: the over-sampling of Levi & Hassner 2015, who cut 227 of 256 pixels.
     """
-    stream = canvases.batches(np.arange(len(canvases)), max(1, _TOGETHER // views))
-    return _ahead(stream.map(lambda _, pictures: {"image": _views(pictures, canvases.size, views)}))
+    stream = crops.batches(np.arange(len(crops)), max(1, _TOGETHER // views))
+    return _ahead(stream.map(lambda _, pictures: {"image": _views(pictures, crops.size, views)}))
 
 
-def channel_statistics(canvases: Canvases) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation [3] of each channel over all pixels of all canvases, in levels 0..255."""
+def channel_statistics(crops: Crops) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation [3] of each channel over all pixels of all crops, in levels 0..255."""
     sums, squares = np.zeros(3), np.zeros(3)
-    for _, pictures in canvases.batches(np.arange(len(canvases)), _TOGETHER).as_numpy_iterator():
+    for _, pictures in crops.batches(np.arange(len(crops)), _TOGETHER).as_numpy_iterator():
         levels = pictures.reshape(-1, 3).astype(np.float64)
         sums, squares = sums + levels.sum(axis=0), squares + (levels**2).sum(axis=0)
-    count = len(canvases) * canvases.size**2
+    count = len(crops) * crops.size**2
     mean = sums / count
     return mean.tolist(), np.sqrt(np.maximum(squares / count - mean**2, 0)).tolist()
 
@@ -227,11 +227,11 @@ def _part(order: np.ndarray, batch_size: int, number: int, count: int) -> tuple[
     return batches[:, number].ravel(), batch_size // count
 
 
-def _augmented(stream: tf.data.Dataset, canvases: Canvases, how: Augment, seed: int, epoch: int) -> tf.data.Dataset:
-    """The batches of `Canvases.batches`, each canvas changed as (seed, epoch, row number) has it."""
+def _augmented(stream: tf.data.Dataset, crops: Crops, how: Augment, seed: int, epoch: int) -> tf.data.Dataset:
+    """The batches of `Crops.batches`, each crop changed as (seed, epoch, row number) has it."""
     if how == Augment():
         return stream
-    drawn, shape = draws(seed, epoch, len(canvases)), (None, canvases.size, canvases.size, 3)
+    drawn, shape = draws(seed, epoch, len(crops)), (None, crops.size, crops.size, 3)
 
     def changed(numbers: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         return augment(pictures, how, drawn[numbers])
@@ -239,12 +239,12 @@ def _augmented(stream: tf.data.Dataset, canvases: Canvases, how: Augment, seed: 
     return stream.map(lambda i, p: (i, _numpy(changed, [i, p], shape)), num_parallel_calls=_CORES)
 
 
-def _matrices(canvases: Canvases, how: Augment, seed: int, epoch: int) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """From row numbers to what the training step changes their canvases by, as (seed, epoch, row number) has it."""
-    drawn = draws(seed, epoch, len(canvases))
+def _matrices(crops: Crops, how: Augment, seed: int, epoch: int) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """From row numbers to what the training step changes their crops by, as (seed, epoch, row number) has it."""
+    drawn = draws(seed, epoch, len(crops))
 
     def found(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return for_device(how, canvases.size, drawn[numbers])
+        return for_device(how, crops.size, drawn[numbers])
 
     def matrices(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
         warps, colours = tf.numpy_function(found, [numbers], (np.float32, np.float32), stateful=False)
@@ -281,7 +281,7 @@ def _ahead(stream: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _files(rows: pd.DataFrame) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Paths [N], boxes and eyes [N, 4]: what a canvas is made of; NaN where there is none."""
+    """Paths [N], boxes and eyes [N, 4]: what a crop is made of; NaN where there is none."""
     eyes = rows.reindex(columns=list(manifests.EYES))
     points = [part.to_numpy(np.float32, copy=True) for part in (rows[list(manifests.BOX)], eyes)]
     for part in points:
@@ -296,7 +296,7 @@ def _maker(
     centre: tuple[float, float],
     orientations: np.ndarray | None = None,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """From a row number to its canvas.
+    """From a row number to its crop.
 
     orientations: `pictures.plain_jpeg` of every file, where all are that. TensorFlow decodes them to the same pixels as
     `pictures.decode` does, and none of its threads waits for Python.
@@ -314,7 +314,7 @@ def _maker(
         else:
             pixels, scale = tf.numpy_function(read, [paths[i], box], [tf.uint8, tf.float32], stateful=False)
             pixels, scale = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(scale, (2,))
-        made = canvas(pixels, box, size, margin, None if eyes is None else eyes[i], scale)
+        made = crop(pixels, box, size, margin, None if eyes is None else eyes[i], scale)
         return middle(tf.ensure_shape(made, (size, size, 3)), centre)
 
     return make
@@ -332,7 +332,7 @@ def _numpy(
 
 
 def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
-    """path, box and reason of rows whose canvas could not be made, found by trying again one by one."""
+    """path, box and reason of rows whose crop could not be made, found by trying again one by one."""
     _, boxes, eyes = _files(rows)
     reasons = [_reason(*row, size, margin) for row in zip(rows["path"], boxes, eyes, strict=True)]
     return rows[manifests.with_boxes(rows)].assign(reason=pd.Series(reasons, rows.index, dtype="str"))
@@ -341,7 +341,7 @@ def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
 def _reason(path: str, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> str:
     try:
         pixels, scale = decode(Path(path).read_bytes(), box.numpy(), margin, size)
-        canvas(tf.constant(pixels), box, size, margin, eyes, tf.constant(scale))
+        crop(tf.constant(pixels), box, size, margin, eyes, tf.constant(scale))
     except FileNotFoundError:
         return "the file is gone"
     except UNREADABLE as error:

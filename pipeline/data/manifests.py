@@ -226,7 +226,7 @@ def inspect(paths: Iterable[str]) -> pd.DataFrame:
     file_phash.
 
     The last is a perceptual hash (pHash, by ImageHash) as a signed 64-bit number: pictures that look alike differ in
-    few of its bits. NA where the picture cannot be read; why is said where canvases are made.
+    few of its bits. NA where the picture cannot be read; why is said where crops are made.
     """
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_inspect, paths))

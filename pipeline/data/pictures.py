@@ -1,7 +1,7 @@
 """Image files → upright 8-bit RGB: the formats that are read, and the one decoder. Without TensorFlow.
 
 Training, evaluation, the leak audit, thumbnails, the face detector and `predict` all decode by `decode`. An exported
-SavedModel cannot call it; `canvas.decode` repeats it in TensorFlow for JPEG and PNG.
+SavedModel cannot call it; `crop.decode` repeats it in TensorFlow for JPEG and PNG.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from pipeline.datasets.sample import ATTRIBUTES
 
 CLASSES = {target.name: target.classes for target in ATTRIBUTES}
 
-_SIZE, _CANVAS = 128, 256  # drawn at twice the size and shrunk: the cheapest good anti-aliasing
+_SIZE, _CROP = 128, 256  # drawn at twice the size and shrunk: the cheapest good anti-aliasing
 _SHIFT = 4  # OpenCV's fixed-point bits for sub-pixel corners
 _WRONG_GENDER, _AGE_NOISE = 0.03, 2.0  # share of pictures whose label is flipped; years (standard deviation)
 _AGEING = ("build", "grey", "hairline", "forehead", "eyes", "folds", "spots", "pallor")
@@ -200,14 +200,14 @@ def _skull(pic: Picture, angle: np.ndarray, size: float = 1.0) -> np.ndarray:
 
 
 def _background(kind: str, rng: np.random.Generator) -> np.ndarray:
-    """A canvas with one of the six backgrounds in two random colours."""
+    """A crop with one of the six backgrounds in two random colours."""
     one, two = (_mix(rng.uniform(40, 235, 3), np.full(3, rng.uniform(60, 220)), 0.65) for _ in range(2))
     if kind == "gradient":
         ramp = rng.permutation([[one, two], [two, _mix(one, two, 0.5)]]).astype(np.float32)
-        return cv2.resize(ramp, (_CANVAS, _CANVAS), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    image = np.full((_CANVAS, _CANVAS, 3), one, np.uint8)
+        return cv2.resize(ramp, (_CROP, _CROP), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    image = np.full((_CROP, _CROP, 3), one, np.uint8)
     step = int(rng.integers(26, 44))
-    y, x = np.ogrid[:_CANVAS, :_CANVAS]
+    y, x = np.ogrid[:_CROP, :_CROP]
     y, x = y + rng.integers(step), x + rng.integers(step)
     if kind == "stripes":
         image[(x + y * int(rng.integers(-1, 2))) // (step // 2) % 2 == 0] = two
@@ -216,10 +216,10 @@ def _background(kind: str, rng: np.random.Generator) -> np.ndarray:
     elif kind == "dots":
         image[(x % step - step / 2) ** 2 + (y % step - step / 2) ** 2 < step**2 / 12] = two
     elif kind == "bokeh":
-        image = cv2.resize(image, (_CANVAS // 4, _CANVAS // 4))
-        for x, y, size in rng.integers((0, 0, 3), (_CANVAS // 4, _CANVAS // 4, 9), (16, 3)).tolist():
+        image = cv2.resize(image, (_CROP // 4, _CROP // 4))
+        for x, y, size in rng.integers((0, 0, 3), (_CROP // 4, _CROP // 4, 9), (16, 3)).tolist():
             cv2.circle(image, (x, y), size, _bgr(_mix(one, two, rng.uniform(0.3, 1))), -1)
-        image = cv2.resize(cv2.GaussianBlur(image, (0, 0), 1.2), (_CANVAS, _CANVAS), interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(cv2.GaussianBlur(image, (0, 0), 1.2), (_CROP, _CROP), interpolation=cv2.INTER_LINEAR)
     return image
 
 
@@ -279,7 +279,7 @@ def _head(pen: Pen, pic: Picture, rng: np.random.Generator) -> None:
 
 def _shade(pen: Pen, pic: Picture, rng: np.random.Generator) -> None:
     """Soft light, shadow and blush: painted small, where 128 changes nothing, then blurred and multiplied in."""
-    small = Pen(np.full((_CANVAS // 4, _CANVAS // 4, 3), 128, np.uint8), pen.matrix / 4, pen.turn)
+    small = Pen(np.full((_CROP // 4, _CROP // 4, 3), 128, np.uint8), pen.matrix / 4, pen.turn)
     lit = rng.choice((-1, 1))
     edge = _skull(pic, np.linspace(0.3, np.pi, 20))
     small.fill(np.concatenate([edge, edge[::-1] * (0.72, 0.97)]) * (-lit, 1), np.full(3, 92))
@@ -291,7 +291,7 @@ def _shade(pen: Pen, pic: Picture, rng: np.random.Generator) -> None:
     for side in (-1, 1):
         small.fill(_oval(side * pic.person.eye_gap, pic.eye_line - 0.05, 0.2, 0.13), np.full(3, 112))
         small.fill(_oval(side * 0.42, pic.eye_line + 0.38, 0.19, 0.15), blush)
-    soft = cv2.resize(cv2.GaussianBlur(small.image, (0, 0), 2.2), (_CANVAS, _CANVAS), interpolation=cv2.INTER_LINEAR)
+    soft = cv2.resize(cv2.GaussianBlur(small.image, (0, 0), 2.2), (_CROP, _CROP), interpolation=cv2.INTER_LINEAR)
     cv2.multiply(pen.image, soft, dst=pen.image, scale=1 / 128)
 
 
@@ -516,9 +516,9 @@ _LAYERS = (
 
 
 def _pose(rng: np.random.Generator) -> np.ndarray:
-    """The 2x3 matrix from face units to the canvas: size, tilt (mostly below 10 degrees) and place."""
-    size, tilt = rng.uniform(0.35, 0.41) * _CANVAS, rng.normal(0, 0.09)
-    x, y = np.array((0.5, 0.5)) * _CANVAS + rng.uniform(-0.06, 0.06, 2) * _CANVAS
+    """The 2x3 matrix from face units to the crop: size, tilt (mostly below 10 degrees) and place."""
+    size, tilt = rng.uniform(0.35, 0.41) * _CROP, rng.normal(0, 0.09)
+    x, y = np.array((0.5, 0.5)) * _CROP + rng.uniform(-0.06, 0.06, 2) * _CROP
     cos, sin = size * np.cos(tilt), size * np.sin(tilt)
     return np.array([[cos, -sin, x], [sin, cos, y]])
 

@@ -75,22 +75,22 @@ def evaluate(
     trained_on = _trained_on(experiment, data, table, needed=audit)
     network = load_network(run)
     size, cache = experiment.model.image_size, experiment.cache
-    canvases = inputs.make_canvases(rows, size, data.margin, cache, split, data.centre)
-    judged = judge(network, judged_targets, canvases, inputs.viewed(canvases, views), views)
-    results = _results(split, views, canvases.rows, judged_targets, judged, network) | {"data": runs.told(data)}
-    leaks = None if trained_on is None else splits.leaks(canvases.rows, trained_on)
+    crops = inputs.make_crops(rows, size, data.margin, cache, split, data.centre)
+    judged = judge(network, judged_targets, crops, inputs.viewed(crops, views), views)
+    results = _results(split, views, crops.rows, judged_targets, judged, network) | {"data": runs.told(data)}
+    leaks = None if trained_on is None else splits.leaks(crops.rows, trained_on)
     results["leak"] = None if leaks is None else {name: int(rows.sum()) for name, rows in leaks.items()}
     if leaks is not None and audit:
-        results["audit"] = _audit(canvases.rows, judged_targets, judged.answers, leaks.any(axis=1).to_numpy())
+        results["audit"] = _audit(crops.rows, judged_targets, judged.answers, leaks.any(axis=1).to_numpy())
     suffix = runs.suffix(split, dataset, views)
     files.write_json(run.path / runs.results_name(split, dataset, views), results)
-    said = predictions(canvases.rows, judged_targets, judged.answers)
+    said = predictions(crops.rows, judged_targets, judged.answers)
     files.write_csv(run.path / f"predictions{suffix}.csv", said)
     hand_in = getattr(datasets.find(data.name), "hand_in", None)
     if hand_in and (split, views) == ("test", 1):
         hand_in(rows, said, judged_targets, run.path)
-    runs.add_rejected(run, canvases.rejected)
-    plots.figures(run, results, said, canvases.first(EXAMPLES), judged_targets, suffix)
+    runs.add_rejected(run, crops.rejected)
+    plots.figures(run, results, said, crops.first(EXAMPLES), judged_targets, suffix)
     if suffix == runs.suffix(runs.judged_split(experiment)):
         card.renew(run, rows)
     return results

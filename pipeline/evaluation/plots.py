@@ -26,7 +26,7 @@ def figures(
 ) -> None:
     """Figures of one evaluation, into the run.
 
-    said: its predictions table; pictures: the canvases of its first rows. curves.png is of the history, examples.png of
+    said: its predictions table; pictures: the crops of its first rows. curves.png is of the history, examples.png of
     the pictures, and each target gets its confusion matrix or its predictions over the truth.
     """
     folder = run.path / "figures"
@@ -107,7 +107,7 @@ def comparison(rows: Sequence[str], figures: Mapping[str, Mapping[str, np.ndarra
 
 
 def examples(pictures: np.ndarray, said: pd.DataFrame, wanted: Sequence[Target]) -> Figure:
-    """Canvases uint8 [N, S, S, 3] with what was said of each; what is wrong shows the truth in brackets, in red."""
+    """Crops uint8 [N, S, S, 3] with what was said of each; what is wrong shows the truth in brackets, in red."""
     columns = 8
     figure, axes = plt.subplots(
         -(-len(pictures) // columns), columns, figsize=(12, 1.9 * -(-len(pictures) // columns)), layout="constrained"

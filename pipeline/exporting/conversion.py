@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipeline import targets
 from pipeline.config import Experiment
-from pipeline.data.canvas import middle
+from pipeline.data.crop import middle
 from pipeline.exporting import flatbuffer
 from pipeline.exporting.rounding import round_weights
 from pipeline.training.network import leaves, load_network
@@ -31,7 +31,7 @@ _SMALL = 1024  # numbers; what is smaller stays float32 in a float16 ONNX file
 
 
 class Answering(keras.Model):
-    """Canvases uint8 [N, S, S, 3], of the whole square about a face → {target: years [N] or probabilities [N, C]}.
+    """Crops uint8 [N, S, S, 3], of the whole square about a face → {target: years [N] or probabilities [N, C]}.
 
     What every export carries: the cut to the middle that the run was trained on (`Data.centre`), the network with its
     normalisation, and the decoding.
@@ -44,8 +44,8 @@ class Answering(keras.Model):
         self._kinds = [targets.of(target) for target in experiment.targets]
         self(np.zeros((1, *network.inputs[0].shape[1:]), np.uint8))  # Keras exports no model that was never called
 
-    def call(self, canvases: tf.Tensor) -> dict[str, Any]:
-        outputs = self.network({"image": tf.cast(middle(canvases, self._centre), tf.float32)}, training=False)
+    def call(self, crops: tf.Tensor) -> dict[str, Any]:
+        outputs = self.network({"image": tf.cast(middle(crops, self._centre), tf.float32)}, training=False)
         return {kind.name: kind.decode(outputs[kind.name]) for kind in self._kinds}
 
 
@@ -61,7 +61,7 @@ def load(run: Run) -> Answering:
 
 
 def convert(run: Run, path: Path, format: str, quantize: str | None, samples: np.ndarray | None = None) -> None:
-    """Write a run's model as one file. samples: training canvases uint8 [M, S, S, 3], which int8 goes by.
+    """Write a run's model as one file. samples: training crops uint8 [M, S, S, 3], which int8 goes by.
 
     Raises WorkError with the converter's reason for a network that the format cannot hold.
     """
@@ -92,8 +92,8 @@ def _litert_options(quantize: str | None, samples: np.ndarray | None) -> dict[st
         return smaller | {"target_spec": {"supported_ops": [own], "supported_types": [tf.float16]}}
 
     def calibration() -> Iterator[dict[str, np.ndarray]]:
-        for canvas in samples:
-            yield {"images": canvas[None]}
+        for crop in samples:
+            yield {"images": crop[None]}
 
     # What has no int8 form (some steps of the decoding) stays float. `_AFTERWARDS` is for what follows.
     whole = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, own]}

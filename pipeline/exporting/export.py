@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from pipeline import datasets, targets
 from pipeline.config import Experiment
-from pipeline.data.canvas import decode, fit
+from pipeline.data.crop import decode, fit
 from pipeline.evaluation import card
 from pipeline.exporting import conversion, parity
 from pipeline.exporting.conversion import Answering
@@ -39,7 +39,7 @@ def export(run: Run, format: str = "saved_model", quantize: str | None = None, r
     `bytes` (string [N], JPEG or PNG, whose EXIF orientation it applies): both of whole pictures of one face.
     `assets.extra/labels.json` says what the answers mean, parity.json beside it how the file compares with the run on
     pictures of its data, where these are at hand.
-    litert, onnx: `litert/model.tflite` or `onnx/model.onnx`, which take `images` (uint8 [N, S, S, 3], RGB, canvases),
+    litert, onnx: `litert/model.tflite` or `onnx/model.onnx`, which take `images` (uint8 [N, S, S, 3], RGB, crops),
     beside it labels.json, parity.json and the card. quantize: `float16` or, for LiteRT, `int8`, calibrated on training
     pictures; the folder is then `litert-int8/`.
     All answer {target: years [N] or probabilities [N, C]}. root: where the run's data lie now.
@@ -104,12 +104,12 @@ def _beside(folder: Path, format: str) -> Path:
 
 def _saved_model(run: Run, experiment: Experiment) -> Path:
     """A SavedModel is the run's network, not a conversion of it: it may be written where the data are not."""
-    folder, canvases = run.path / "saved_model", None
+    folder, crops = run.path / "saved_model", None
     margin = run.labels.get("margin", experiment.stages[-1].data.margin)
     try:
         table = datasets.load(experiment.stages[-1].data)
         margin = margins.about_faces(experiment, table)
-        canvases = parity.seen(experiment, table)
+        crops = parity.seen(experiment, table)
     except (RequestError, WorkError) as error:
         log.warning(f"the SavedModel is not compared with the run: {error}")
     model = Answering(load_network(run), experiment)
@@ -121,22 +121,22 @@ def _saved_model(run: Run, experiment: Experiment) -> Path:
         beside = _beside(temporary, "saved_model")
         beside.mkdir()
         (beside / "labels.json").write_text(_labels(experiment, margin), encoding="utf-8")
-        if canvases is not None:
-            _passed(parity.compare(run, model, canvases, temporary, "saved_model"), beside)
+        if crops is not None:
+            _passed(parity.compare(run, model, crops, temporary, "saved_model"), beside)
     return folder
 
 
 def _converted(run: Run, experiment: Experiment, format: str, quantize: str | None) -> Path:
     folder = run.path / _folder(format, quantize)
     table = datasets.load(experiment.stages[-1].data)
-    canvases = parity.seen(experiment, table, quantize)
+    crops = parity.seen(experiment, table, quantize)
     samples = parity.calibration(experiment, table) if quantize == "int8" else None
     with files.written(folder) as temporary:
         temporary.mkdir()
         conversion.convert(run, temporary / conversion.FILES[format], format, quantize, samples)
         labels = _labels(experiment, margins.about_faces(experiment, table))
         (temporary / "labels.json").write_text(labels, encoding="utf-8")
-        _passed(parity.compare(run, conversion.load(run), canvases, temporary, format, quantize), temporary)
+        _passed(parity.compare(run, conversion.load(run), crops, temporary, format, quantize), temporary)
     return folder
 
 
@@ -178,8 +178,8 @@ def _with_constants(model: Answering, size: int) -> Callable[[tf.Tensor], dict[s
     ]
 
     @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8)], autograph=False)
-    def answer(canvases: tf.Tensor) -> dict[str, Any]:
-        return model.stateless_call(*weights, canvases)[0]
+    def answer(crops: tf.Tensor) -> dict[str, Any]:
+        return model.stateless_call(*weights, crops)[0]
 
     return answer
 

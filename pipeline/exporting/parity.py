@@ -23,7 +23,7 @@ from pipeline.training.runs import Run
 from pipeline.utils.errors import RequestError, WorkError
 
 Answers = dict[str, np.ndarray]
-Answer = Callable[[np.ndarray], Answers]  # canvases uint8 [N, S, S, 3] → {target: answers}
+Answer = Callable[[np.ndarray], Answers]  # crops uint8 [N, S, S, 3] → {target: answers}
 
 # By how a file is kept. Where int8 decides a few otherwise, the accuracy of 500 may fall by a point by chance alone.
 PICTURES = {None: 500, "float16": 500, "int8": 1000}
@@ -54,7 +54,7 @@ def open_litert(folder: Path) -> Answer:
     from ai_edge_litert.interpreter import Interpreter
 
     answer = Interpreter(str(folder / "model.tflite")).get_signature_runner()
-    return lambda canvases: answer(images=canvases)
+    return lambda crops: answer(images=crops)
 
 
 def open_onnx(folder: Path) -> Answer:
@@ -63,7 +63,7 @@ def open_onnx(folder: Path) -> Answer:
 
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return lambda canvases: dict(zip(names, session.run(names, {"images": canvases}), strict=True))
+    return lambda crops: dict(zip(names, session.run(names, {"images": crops}), strict=True))
 
 
 def open_saved_model(folder: Path) -> Answer:
@@ -71,16 +71,16 @@ def open_saved_model(folder: Path) -> Answer:
     import tensorflow as tf
 
     model = tf.saved_model.load(str(folder))  # its signatures live only as long as it does
-    return lambda canvases: _as_numpy(model.signatures["serving_default"](images=tf.constant(canvases)))
+    return lambda crops: _as_numpy(model.signatures["serving_default"](images=tf.constant(crops)))
 
 
 OPEN = {"saved_model": open_saved_model, "litert": open_litert, "onnx": open_onnx}
 
 
-def seen(experiment: Experiment, table: pd.DataFrame, quantize: str | None = None) -> inputs.Canvases:
+def seen(experiment: Experiment, table: pd.DataFrame, quantize: str | None = None) -> inputs.Crops:
     """Pictures to compare on: up to PICTURES[quantize] validation rows of a run's data, else test rows, by hash.
 
-    Their canvases are not cut to `Data.centre`: the exported file does that.
+    Their crops are not cut to `Data.centre`: the exported file does that.
     """
     split = next((name for name in ("val", "test") if (table["split"] == name).any()), None)
     if split is None:
@@ -88,24 +88,24 @@ def seen(experiment: Experiment, table: pd.DataFrame, quantize: str | None = Non
             f"{experiment.stages[-1].data.name} has no validation and no test rows to compare an exported file on: "
             "name a split that sets some aside"
         )
-    return _canvases(experiment, table, split, PICTURES[quantize])
+    return _crops(experiment, table, split, PICTURES[quantize])
 
 
 def calibration(experiment: Experiment, table: pd.DataFrame) -> np.ndarray:
-    """Up to conversion.CALIBRATION canvases of training rows, by hash, uint8 [M, S, S, 3]; no other split's."""
-    return _canvases(experiment, table, "train", conversion.CALIBRATION).first(conversion.CALIBRATION)
+    """Up to conversion.CALIBRATION crops of training rows, by hash, uint8 [M, S, S, 3]; no other split's."""
+    return _crops(experiment, table, "train", conversion.CALIBRATION).first(conversion.CALIBRATION)
 
 
-def _canvases(experiment: Experiment, table: pd.DataFrame, split: str, count: int) -> inputs.Canvases:
+def _crops(experiment: Experiment, table: pd.DataFrame, split: str, count: int) -> inputs.Crops:
     rows = splits.limit(table[table["split"] == split].reset_index(drop=True), count)
     data = experiment.stages[-1].data
-    return inputs.make_canvases(rows, experiment.model.image_size, data.margin, experiment.cache, split)
+    return inputs.make_crops(rows, experiment.model.image_size, data.margin, experiment.cache, split)
 
 
 def compare(
     run: Run,
     model: conversion.Answering,
-    canvases: inputs.Canvases,
+    crops: inputs.Crops,
     folder: Path,
     format: str,
     quantize: str | None = None,
@@ -118,7 +118,7 @@ def compare(
     pictures whose class differs) and `decided_disagreement` (those of them that were no tie in the run); where labels
     are known the target's metric of run and of file, and of classes `accuracy_lost`.
     """
-    pictures = canvases.first(len(canvases))
+    pictures = crops.first(len(crops))
     file, network = OPEN[format](folder), in_tensorflow(model)
     answers, wanted = _in_batches(file, pictures), _in_batches(network, pictures)
     kinds = [targets.of(target) for target in run.experiment.targets]
@@ -127,12 +127,12 @@ def compare(
     return {
         "format": format,
         "kept_in": kept,
-        "split": str(canvases.rows["split"].iloc[0]),
+        "split": str(crops.rows["split"].iloc[0]),
         "pictures": len(pictures),
         "bytes": _size(folder / conversion.FILES[format] if format in conversion.FILES else folder),
         "float_bytes": run.model.stat().st_size,
         "latency_ms": {"file": _latency(file, pictures), "run": _latency(network, pictures)},
-        "targets": {kind.name: _compared(kind, wanted[kind.name], answers[kind.name], canvases.rows) for kind in kinds},
+        "targets": {kind.name: _compared(kind, wanted[kind.name], answers[kind.name], crops.rows) for kind in kinds},
         "limits": {kind.name: limits[_sort(kind)] for kind in kinds},
     }
 
@@ -178,7 +178,7 @@ def in_tensorflow(model: conversion.Answering) -> Answer:
     import tensorflow as tf
 
     answer = tf.function(model, autograph=False)
-    return lambda canvases: _as_numpy(answer(tf.constant(canvases)))
+    return lambda crops: _as_numpy(answer(tf.constant(crops)))
 
 
 def _as_numpy(answers: dict[str, Any]) -> Answers:

@@ -26,9 +26,9 @@ _BATCH = 50
 _Statistics = list[tuple[np.ndarray, np.ndarray]]  # mean and variance of each channel, for each batch norm
 
 
-def round_weights(network: keras.Model, canvases: np.ndarray) -> None:
+def round_weights(network: keras.Model, crops: np.ndarray) -> None:
     """Round the kernels to what int8 with a scale for each output channel holds, all but those at the `ends`, and move
-    the batch norms' means and variances by as much as that moves them on these canvases, uint8 [M, S, S, 3].
+    the batch norms' means and variances by as much as that moves them on these crops, uint8 [M, S, S, 3].
 
     Changes the network; the converter's own rounding then finds nothing left to do.
     """
@@ -38,11 +38,11 @@ def round_weights(network: keras.Model, canvases: np.ndarray) -> None:
     sizes = [{i: math.prod(layer.kernel.shape)} for i, layer in enumerate(chain)]
     kept_whole = ends([[i - 1] if i else [] for i in range(len(chain))], sizes)
     rounded = [layer for i, layer in enumerate(chain) if i not in kept_whole]
-    before = _statistics(network, norms, canvases)
+    before = _statistics(network, norms, crops)
     for layer in rounded:
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
         layer.kernel.assign(as_int8(layer.kernel.numpy(), kept=2 if depthwise else 1))
-    after = _statistics(network, norms, canvases)
+    after = _statistics(network, norms, crops)
     for norm, (mean, variance), (moved, widened) in zip(norms, before, after, strict=True):
         norm.moving_mean.assign_add(moved - mean)
         norm.moving_variance.assign(norm.moving_variance * (widened + norm.epsilon) / (variance + norm.epsilon))
@@ -85,15 +85,15 @@ def as_int8(kernel: np.ndarray, kept: int) -> np.ndarray:
     return np.round(kernel / step) * step
 
 
-def _statistics(network: keras.Model, norms: Sequence[layers.Layer], canvases: np.ndarray) -> _Statistics:
-    """What each batch norm sees of the canvases, the mean over batches, everything else being as in inference."""
+def _statistics(network: keras.Model, norms: Sequence[layers.Layer], crops: np.ndarray) -> _Statistics:
+    """What each batch norm sees of the crops, the mean over batches, everything else being as in inference."""
     held = [norm.get_weights() for norm in norms]
     for layer in network._flatten_layers():
         if hasattr(layer, "rate"):
             layer.rate = 0.0  # dropout, stochastic depth
     for norm in norms:
         norm.trainable = True  # a frozen one would look at nothing
-    batches = np.array_split(canvases, math.ceil(len(canvases) / _BATCH))
+    batches = np.array_split(crops, math.ceil(len(crops) / _BATCH))
     for i, batch in enumerate(batches):
         for norm in norms:
             norm.momentum = i / (i + 1)  # the mean of all batches so far

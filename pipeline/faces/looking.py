@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data import manifests
-from pipeline.data.canvas import UNREADABLE, reason
+from pipeline.data.crop import UNREADABLE, reason
 from pipeline.data.pictures import OUTSIDE, decode
 from pipeline.faces.detector import LONGEST, Detector, Face
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.config import Experiment
 from pipeline.data import splits
-from pipeline.data.canvas import UNREADABLE
+from pipeline.data.crop import UNREADABLE
 from pipeline.data.pictures import decode
 from pipeline.faces.detector import LONGEST, Detector
 
@@ -34,7 +34,7 @@ def about_faces(experiment: Experiment, table: pd.DataFrame) -> float:
 
 def _about_face(path: str) -> float | None:
     """Of the largest face of a picture; None without one. A picture that is no square is squeezed into one: its margin
-    is that with which a face is as large on the canvas."""
+    is that with which a face is as large on the crop."""
     try:
         picture, _ = decode(Path(path).read_bytes(), size=LONGEST)
     except UNREADABLE:

@@ -19,7 +19,7 @@ import tensorflow as tf
 from dask.system import CPU_COUNT as _CORES
 
 from pipeline.data import manifests
-from pipeline.data.canvas import UNREADABLE, canvas, fit, reason
+from pipeline.data.crop import UNREADABLE, crop, fit, reason
 from pipeline.data.pictures import decode
 from pipeline.inference import drawn, sources, videos
 from pipeline.inference.sources import Picture
@@ -42,12 +42,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Looked:
-    """A picture, and the faces to answer for: one row each with where it is, and its canvas. Where there is none, one
-    row with the reason, and no canvas. pixels: kept if they are drawn on."""
+    """A picture, and the faces to answer for: one row each with where it is, and its crop. Where there is none, one
+    row with the reason, and no crop. pixels: kept if they are drawn on."""
 
     picture: Picture
     rows: list[dict[str, Any]]
-    canvases: list[np.ndarray]
+    crops: list[np.ndarray]
     pixels: np.ndarray | None
 
 
@@ -98,7 +98,7 @@ class Predictor:
         for looked in _in_order(lambda pictures: look(pictures, keep_pixels), some, -(-_AHEAD // together) + 1):
             waiting += [replace(one, picture=replace(one.picture, content=None, pixels=None)) for one in looked]
             kept = sum(one.pixels.nbytes for one in waiting if one.pixels is not None)
-            count = max(len(waiting), sum(len(one.canvases) for one in waiting))
+            count = max(len(waiting), sum(len(one.crops) for one in waiting))
             if count >= BATCH or kept >= _HELD or time.monotonic() - since >= _PATIENCE:
                 yield waiting, self._answered(waiting)
                 waiting, since = [], time.monotonic()
@@ -108,14 +108,14 @@ class Predictor:
     def _answered(self, looked: list[Looked]) -> pd.DataFrame:
         """The rows of some pictures, in their order."""
         rows = pd.DataFrame([row for one in looked for row in one.rows])
-        canvases = [canvas for one in looked for canvas in one.canvases]
-        if canvases:
-            rows = rows.join(self._said(canvases).set_axis(rows.index[rows["reason"] == ""]))
+        crops = [crop for one in looked for crop in one.crops]
+        if crops:
+            rows = rows.join(self._said(crops).set_axis(rows.index[rows["reason"] == ""]))
         return self.complete([rows])
 
-    def _said(self, canvases: list[np.ndarray]) -> pd.DataFrame:
-        """What the model says of some canvases, a row each."""
-        parts = [np.stack(canvases[i : i + BATCH]) for i in range(0, len(canvases), BATCH)]
+    def _said(self, crops: list[np.ndarray]) -> pd.DataFrame:
+        """What the model says of some crops, a row each."""
+        parts = [np.stack(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)]
         said = [self._answer(images=tf.constant(part)) for part in parts]
         meanings = self.labels["targets"].items()
         return pd.concat(
@@ -134,12 +134,12 @@ class Predictor:
         return [column for name, what in meanings.items() for column in columns(name, what, np.zeros(shapes[name]))]
 
     def _make_functions(self, size: int, margin: float, aligned: bool) -> None:
-        """The ways from a picture to a canvas, traced once for pictures of all sizes."""
+        """The ways from a picture to a crop, traced once for pictures of all sizes."""
         pixels, four = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((4,), tf.float32)
         level = (lambda eyes: eyes) if aligned else (lambda eyes: tf.fill((4,), np.nan))
         traced = partial(tf.function, autograph=False)  # it warns of the lambdas that it cannot read
         decoded = partial(tf.numpy_function, partial(_decoded, size=size), Tout=tf.uint8, stateful=False)
-        self._canvases_of_files = traced(
+        self._crops_of_files = traced(
             lambda contents: tf.map_fn(
                 lambda one: fit(tf.ensure_shape(decoded([one]), (None, None, 3)), size),
                 contents,
@@ -148,9 +148,9 @@ class Predictor:
             ),
             input_signature=[tf.TensorSpec((None,), tf.string)],
         )
-        self._canvas_of_pixels = traced(lambda picture: fit(picture, size), input_signature=[pixels])
-        self._canvas_of_face = traced(
-            lambda picture, box, eyes: canvas(picture, box, size, margin, level(eyes)),
+        self._crop_of_pixels = traced(lambda picture: fit(picture, size), input_signature=[pixels])
+        self._crop_of_face = traced(
+            lambda picture, box, eyes: crop(picture, box, size, margin, level(eyes)),
             input_signature=[pixels, four, four],
         )
 
@@ -163,22 +163,22 @@ class Predictor:
     def _look_at_whole(self, pictures: list[Picture], keep_pixels: bool) -> list[Looked]:
         """All together: called for one after another, TensorFlow takes three times as long."""
         try:
-            canvases = self._canvases(pictures)
+            crops = self._crops(pictures)
             pixels = [_pixels(picture) if keep_pixels else None for picture in pictures]
         except UNREADABLE as error:
             if len(pictures) == 1:
                 return [_nothing(pictures[0], reason(error))]
             return [looked for picture in pictures for looked in self._look_at_whole([picture], keep_pixels)]
-        each = zip(pictures, canvases, pixels, strict=True)
+        each = zip(pictures, crops, pixels, strict=True)
         return [Looked(picture, [_row(picture)], [made], shown) for picture, made, shown in each]
 
-    def _canvases(self, pictures: list[Picture]) -> list[np.ndarray]:
+    def _crops(self, pictures: list[Picture]) -> list[np.ndarray]:
         """Of images that are faces. Raises one of UNREADABLE if any cannot be read: of one alone it tells why."""
         if len(pictures) == 1:
-            return [self._canvas_of_pixels(_pixels(pictures[0], self.labels["image_size"])).numpy()]
+            return [self._crop_of_pixels(_pixels(pictures[0], self.labels["image_size"])).numpy()]
         contents = [_content(one) for one in pictures if one.pixels is None]
-        decoded = iter(self._canvases_of_files(tf.constant(contents, tf.string)).numpy())
-        return [next(decoded) if one.pixels is None else self._canvas_of_pixels(one.pixels).numpy() for one in pictures]
+        decoded = iter(self._crops_of_files(tf.constant(contents, tf.string)).numpy())
+        return [next(decoded) if one.pixels is None else self._crop_of_pixels(one.pixels).numpy() for one in pictures]
 
     def _look_for_faces(self, pictures: list[Picture], keep_pixels: bool) -> list[Looked]:
         return [self._search(picture, keep_pixels) for picture in pictures]
@@ -191,15 +191,15 @@ class Predictor:
         found = [face for face in self._detector([pixels])[0] if face.is_sure]
         if not found:
             return _nothing(picture, NO_FACE, pixels if keep_pixels else None)
-        rows, canvases = [], []
+        rows, crops = [], []
         for face in found:
             eyes = np.array(face.landmarks[:2], np.float32).ravel()
-            canvases.append(self._canvas_of_face(pixels, np.array(face.box, np.float32), eyes).numpy())
+            crops.append(self._crop_of_face(pixels, np.array(face.box, np.float32), eyes).numpy())
             places = zip(manifests.BOX + manifests.LANDMARKS, (*face.box, *np.ravel(face.landmarks)), strict=True)
             rows.append(
                 _row(picture) | {name: round(float(v), 1) for name, v in places} | {"confidence": face.confidence}
             )
-        return Looked(picture, rows, canvases, pixels if keep_pixels else None)
+        return Looked(picture, rows, crops, pixels if keep_pixels else None)
 
 
 def _row(picture: Picture, why_not: str = "") -> dict[str, Any]:

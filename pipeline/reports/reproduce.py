@@ -169,7 +169,7 @@ def _is_done(experiment: Experiment, runs_folder: str | Path) -> bool:
 
 
 def _estimate(experiments: Sequence[Experiment]) -> float:
-    """Seconds, from the speed of each network's trunk and how long its first answer takes."""
+    """Seconds, from the speed of each network's backbone and how long its first answer takes."""
     from pipeline.training.train import TRAIN_OVER_FORWARD
 
     total = 0.0
@@ -185,14 +185,14 @@ def _estimate(experiments: Sequence[Experiment]) -> float:
 
 @cache
 def _speed(network: str, size: int) -> tuple[float, float]:
-    """Seconds that a trunk's first answer takes (it is compiled), and then each picture."""
-    from models import build_trunk
+    """Seconds that a backbone's first answer takes (it is compiled), and then each picture."""
+    from models import build_backbone
 
-    trunk, pictures = build_trunk(network, size), np.zeros((8, size, size, 3), np.float32)
+    backbone, pictures = build_backbone(network, size), np.zeros((8, size, size, 3), np.float32)
     times = []
     for _ in range(2):
         began = time.perf_counter()
-        trunk.predict_on_batch(pictures)
+        backbone.predict_on_batch(pictures)
         times.append(time.perf_counter() - began)
     return times[0], times[1] / len(pictures)
 

@@ -109,7 +109,7 @@ def value(run: Run, source: str, other: Data | None = None) -> float | None:
 
 
 def _seconds(run: Run, last: bool) -> float | None:
-    """What training took, of all stages or of the last one; with what a frozen trunk took beforehand."""
+    """What training took, of all stages or of the last one; with what a frozen backbone took beforehand."""
     took = [note["seconds"] + note.get("trunk_seconds", 0.0) for note in run.environment.get("stages", {}).values()]
     return sum(took[-1:] if last else took) if took else None
 

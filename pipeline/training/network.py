@@ -1,4 +1,4 @@
-"""Trunk + heads = network: what it is built of, what of it trains, and how weights pass from one to the next."""
+"""Backbone + heads = network: what it is built of, what of it trains, and how weights pass from one to the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 import keras
 import numpy as np
 
-from models import build_trunk, heads, views
+from models import build_backbone, heads, views
 from pipeline import targets
 from pipeline.config import Head, Model, Target
 from pipeline.training.runs import Run
@@ -34,9 +34,9 @@ def build_network(
 
     Raises RequestError for weights that cannot be had, or a name in `train` that is no layer's.
     """
-    trunk = _trunk(model)
-    names = _spelled_out(train, trunk, wanted)
-    for layer in leaves(trunk):
+    backbone = _backbone(model)
+    names = _spelled_out(train, backbone, wanted)
+    for layer in leaves(backbone):
         _train(layer, _is_named(layer, names))
     image = keras.Input((model.image_size, model.image_size, 3), name="image")
     pictures = {"colour": image, "grey": views.Greyscale(dtype="float32", name="grey")(image)}
@@ -44,7 +44,7 @@ def build_network(
         layer = views.standardised(*statistics)
         pictures = {view: layer(picture) for view, picture in pictures.items()}
     try:
-        shown = {view: trunk(pictures[view]) for view in sorted({target.view for target in wanted})}
+        shown = {view: backbone(pictures[view]) for view in sorted({target.view for target in wanted})}
         outputs = _outputs(shown, model.head, wanted, labels)
     except ValueError as error:
         raise RequestError(
@@ -53,7 +53,7 @@ def build_network(
         ) from error
     network = keras.Model({"image": image}, outputs, name="facet")
     for layer in network.layers:
-        if layer is not trunk:
+        if layer is not backbone:
             _train(layer, HEAD in names or ALL in names or _belongs_to(layer, wanted) in names)
     return network
 
@@ -81,7 +81,7 @@ def load_network(run: Run) -> keras.Model:
 
 
 def leaves(model: keras.Model) -> Iterator[keras.Layer]:
-    """All layers, those inside a nested model (the trunk) too."""
+    """All layers, those inside a nested model (the backbone) too."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from leaves(layer)
@@ -126,16 +126,16 @@ def place(network: keras.Model, found: Mapping[str, tuple[float, float]]) -> Non
         layer.scale, layer.offset = found[name]
 
 
-def _trunk(model: Model) -> keras.Model:
+def _backbone(model: Model) -> keras.Model:
     weights = None if model.weights == "none" else model.weights
     try:
-        trunk = build_trunk(model.name, model.image_size, weights)
+        backbone = build_backbone(model.name, model.image_size, weights)
     except (ValueError, FileNotFoundError) as error:
         raise RequestError(str(error)) from error
-    for layer in leaves(trunk):
+    for layer in leaves(backbone):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = model.batch_norm_momentum
-    return trunk
+    return backbone
 
 
 def _outputs(
@@ -144,7 +144,7 @@ def _outputs(
     """Each target's last layer, on its view's shared head or on a branch of its own. shown: {view: feature map}."""
     tops = {}
     for view, features in shown.items():
-        pooled = {}  # once for all heads: what they read of a frozen trunk is then one vector
+        pooled = {}  # once for all heads: what they read of a frozen backbone is then one vector
         looking = [target for target in wanted if target.view == view]
         if any(target.head is None for target in looking):
             common = _headed(features, shared, HEAD if len(shown) == 1 else f"{HEAD}_{view}", pooled)
@@ -173,7 +173,7 @@ def _is_named(layer: keras.Layer, names: Sequence[str]) -> bool:
 
 
 def _belongs_to(layer: keras.Layer, wanted: Sequence[Target]) -> str | None:
-    """The target whose last layer or branch a layer outside the trunk is; of `age` and `age_group` the longer name."""
+    """The target whose last layer or branch a layer outside the backbone is, by the longest name."""
     names = (target.name for target in wanted if re.match(re.escape(target.name) + r"(_|$)", layer.name))
     return max(names, key=len, default=None)
 
@@ -183,16 +183,16 @@ def _begins(layer: str, name: str) -> bool:
     return re.match(re.escape(name) + (r"(?!\d)" if name[-1:].isdigit() else ""), layer) is not None
 
 
-def _spelled_out(train: str | tuple[str, ...], trunk: keras.Model, wanted: Sequence[Target]) -> list[str]:
+def _spelled_out(train: str | tuple[str, ...], backbone: keras.Model, wanted: Sequence[Target]) -> list[str]:
     """What trains, with the layers that `from:NAME` means. Raises RequestError for a name that is no layer's."""
-    layers = [layer.name for layer in leaves(trunk)]
+    layers = [layer.name for layer in leaves(backbone)]
     names = []
     for given in (train,) if isinstance(train, str) else train:
         name = given.removeprefix(FROM)
         found = [i for i, layer in enumerate(layers) if _begins(layer, name)]
         if not found and given not in (HEAD, ALL, *(target.name for target in wanted)):
             raise RequestError(
-                f"train {given!r} is no layer of {trunk.name}: expected head, all, from:LAYER, or the beginning of "
+                f"train {given!r} is no layer of {backbone.name}: expected head, all, from:LAYER, or the beginning of "
                 f"layer names such as {', '.join(layers[1:4])}"
             )
         names += [*layers[found[0] :], HEAD] if given.startswith(FROM) else [given]

@@ -75,7 +75,7 @@ class Trainer(keras.Model):
 
 @dataclass(frozen=True)
 class Judged:
-    """What a network says of some canvases: loss (without penalties), losses, metrics and answers of each target.
+    """What a network says of some crops: loss (without penalties), losses, metrics and answers of each target.
 
     overall: `metrics.overall` of the class targets, empty where there are fewer than two.
     """
@@ -91,24 +91,24 @@ class Judged:
 def judge(
     network: keras.Model,
     wanted: Sequence[Target],
-    canvases: inputs.Canvases,
+    crops: inputs.Crops,
     stream: Any = None,
     views: int = 1,
 ) -> Judged:
-    """Answers for every canvas; losses and metrics over all rows whose label is known, weighted as in training.
+    """Answers for every crop; losses and metrics over all rows whose label is known, weighted as in training.
 
     A target without a known label has a loss of NaN and no metrics, and does not count in the loss. stream: pictures
-    that are shown instead of the canvases, in their order, so many `views` of each on end. The answer to a picture is
+    that are shown instead of the crops, in their order, so many `views` of each on end. The answer to a picture is
     then the mean of the answers (probabilities, or a number in its unit) to its views, and its loss the mean of theirs.
 
     The one judgement: validation during training and `evaluate` both call it.
     """
     began = time.perf_counter()
-    outputs = network.predict(stream or inputs.judging(canvases), verbose=0)
+    outputs = network.predict(stream or inputs.judging(crops), verbose=0)
     seconds = time.perf_counter() - began
     losses, found, answers = {}, {}, {}
     for kind in map(targets.of, wanted):
-        labels, known = kind.encode(canvases.rows[kind.name])
+        labels, known = kind.encode(crops.rows[kind.name])
         shown = np.repeat(labels, views, axis=0)
         mean = ops.divide_no_nan(*sums(kind, shown, outputs[kind.name], network, np.repeat(known, views)))
         losses[kind.name] = float(mean) if known.any() else math.nan
@@ -117,8 +117,8 @@ def judge(
         rows = known > 0
         found[kind.name] = kind.measure(labels[rows, 0], answers[kind.name][rows]) if rows.any() else {}
     loss = sum(target.weight * losses[target.name] for target in wanted if not math.isnan(losses[target.name]))
-    together = measure_overall(wanted, canvases.rows, answers)
-    overall = together(np.arange(len(canvases))) if together else {}
+    together = measure_overall(wanted, crops.rows, answers)
+    overall = together(np.arange(len(crops))) if together else {}
     return Judged(loss, losses, found, overall, answers, seconds)
 
 

@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 STEPS_AT_ONCE = 16
 WAITING = 0.1  # share of their time that steps may wait for their batches before a warning says so
 WORTH_SAYING = 2.0  # seconds of waiting, below which nobody would mind
-_CURES = {  # by where canvases are kept
+_CURES = {  # by where crops are kept
     "memory": "augment less, or use a machine with more cores for each accelerator",
-    "disk": "keep canvases in memory (--cache.memory, a smaller --image-size), or augment less",
+    "disk": "keep crops in memory (--cache.memory, a smaller --image-size), or augment less",
     "features": "take a larger --batch-size",
     "nowhere": "they are decoded in every epoch; keep them (--cache.memory, --cache.disk, a smaller --image-size)",
 }
@@ -195,7 +195,7 @@ def _write_model(run: Run, experiment: Experiment, network: keras.Model, progres
 
 
 class StageRun:
-    """One stage at work: its canvases, its network, and `epochs()`, which trains on from where `progress` stands."""
+    """One stage at work: its crops, its network, and `epochs()`, which trains on from where `progress` stands."""
 
     def __init__(
         self,
@@ -209,8 +209,8 @@ class StageRun:
     ) -> None:
         self.experiment, self.stage, self.progress, self.devices = experiment, stage, progress, devices
         self.manifest, self.learned = manifests.fingerprint(table), learned
-        self.train = self._canvases(table[table["split"] == "train"], "train")
-        self.val = self._canvases(_validating(table, experiment.targets), "val")
+        self.train = self._crops(table[table["split"] == "train"], "train")
+        self.val = self._crops(_validating(table, experiment.targets), "val")
         devices.agree("the pictures that can be read", [manifests.fingerprint(c.rows) for c in (self.train, self.val)])
         encoded = {t.name: targets.of(t).encode(self.train.rows[t.name]) for t in experiment.targets}
         self.labels = {name: labels for name, (labels, _) in encoded.items()}
@@ -219,7 +219,7 @@ class StageRun:
         progress.frozen, progress.places = _frozen(self.network), places(self.network)
         self.learner, self.augment, self.shown = self.network, stage.augment, [self.train]
         began = time.perf_counter()
-        self._run_a_frozen_trunk_once()
+        self._run_a_frozen_backbone_once()
         self.trunk_seconds = 0.0 if self.learner is self.network else time.perf_counter() - began
         # Seconds of epochs that did not compile, and how long their steps waited.
         self.fed, self.waited, self.warned = 0.0, 0.0, False
@@ -284,9 +284,9 @@ class StageRun:
             variable.assign(value)
         log.info(f"stage {self.stage.name}: resumed after epoch {self.progress.epoch}")
 
-    def _canvases(self, rows: pd.DataFrame, split: str) -> inputs.Canvases:
+    def _crops(self, rows: pd.DataFrame, split: str) -> inputs.Crops:
         size, data = self.experiment.model.image_size, self.stage.data
-        return inputs.make_canvases(
+        return inputs.make_crops(
             rows.reset_index(drop=True), size, data.margin, self.experiment.cache, split, data.centre
         )
 
@@ -305,29 +305,29 @@ class StageRun:
             place(network, self.progress.places)
         return network
 
-    def _run_a_frozen_trunk_once(self) -> None:
-        """What a frozen trunk answers takes the place of the pictures, where they are the same in every epoch or the
-        stage asks for a number of views; `learner` is then what of the network follows the trunk, `shown` its pictures
-        in one epoch after another."""
+    def _run_a_frozen_backbone_once(self) -> None:
+        """What a frozen backbone answers takes the place of the pictures, where they are the same in every epoch or the
+        stage asks for a number of views; `learner` is then what of the network follows the backbone, `shown` its
+        pictures in one epoch after another."""
         stage, model, cache = self.stage, self.experiment.model, self.experiment.cache
         frozen = not self.network.get_layer(model.name).trainable_weights
         if stage.views and not frozen:
-            raise RequestError(f"stage {stage.name}: views are for a frozen trunk, but it trains {stage.train}")
+            raise RequestError(f"stage {stage.name}: views are for a frozen backbone, but it trains {stage.train}")
         several = len({target.view for target in self.experiment.targets}) > 1
         if stage.views and (several or stage.augment_val):
             why = "validation pictures are augmented" if stage.augment_val else "one target sees colour, another grey"
             raise RequestError(f"stage {stage.name}: there are no views to keep where {why}")
         if not frozen or several or stage.augment_val or (self.augment != Augment() and not stage.views):
             return
-        trunk, learner = features.split(self.network, model.name)
+        backbone, learner = features.split(self.network, model.name)
         tables = max(stage.views, 1) + 1  # what there is room for must do for all of them
-        val = features.answered(trunk, self.val, cache, "val", tables=tables)
+        val = features.answered(backbone, self.val, cache, "val", tables=tables)
         shown = [
-            features.answered(trunk, self.train, cache, "train", stage.augment, self.experiment.seed, view, tables)
+            features.answered(backbone, self.train, cache, "train", stage.augment, self.experiment.seed, view, tables)
             for view in range(max(stage.views, 1))
         ]
         if val is None or None in shown:
-            log.info("  no room to keep what the trunk answers (cache memory and disk): it runs in every epoch")
+            log.info("  no room to keep what the backbone answers (cache memory and disk): it runs in every epoch")
             return
         self.learner, self.augment, self.shown, self.val = learner, Augment(), shown, val
 
@@ -394,9 +394,9 @@ class StageRun:
 
     def _note(self, seconds: float, waited: float) -> None:
         """What environment.json says of this stage: whole epochs' time, validation included, how much of it steps
-        waited for their batches, and the time that a frozen trunk took before them."""
+        waited for their batches, and the time that a frozen backbone took before them."""
         before = self.progress.notes.get(self.stage.name, {})
-        trunk, self.trunk_seconds = before.get("trunk_seconds", 0.0) + self.trunk_seconds, 0.0
+        backbone, self.trunk_seconds = before.get("trunk_seconds", 0.0) + self.trunk_seconds, 0.0
         seconds += before.get("seconds", 0.0)
         waited += before.get("waited_seconds", 0.0)
         pictures = (self.progress.epoch + 1) * self.steps * self.batch_size
@@ -406,7 +406,7 @@ class StageRun:
             "trainable_parameters": _count(self.network.trainable_weights),
             "trainable_layers": [layer.name for layer in leaves(self.network) if layer.trainable_weights],
             "trunk_views_kept": 0 if self.learner is self.network else len(self.shown),
-            "trunk_seconds": round(trunk, 2),
+            "trunk_seconds": round(backbone, 2),
             "seconds": round(seconds, 2),
             "waited_seconds": round(waited, 2),
             "images_per_second": round(pictures / seconds, 1),
@@ -424,10 +424,10 @@ class StageRun:
         if not len(self.val):
             log.warning(f"stage {stage.name}: no validation rows, so the last epoch is kept")
         log.info(
-            f"  {len(self.train)} training and {len(self.val)} validation rows{rejected}, canvases in {self.train.kept}"
+            f"  {len(self.train)} training and {len(self.val)} validation rows{rejected}, crops in {self.train.kept}"
         )
         if self.learner is not self.network:
-            log.info(f"  the frozen trunk is run once for each picture; its answers are kept in {features.folder()}")
+            log.info(f"  the frozen backbone is run once for each picture; its answers are kept in {features.folder()}")
         trainable, all_of_them = _count(self.network.trainable_weights), _count(self.network.weights)
         log.info(f"  trains {stage.train}: {trainable:,} of {all_of_them:,} parameters")
         log.info(

@@ -16,10 +16,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # child processes need some of the GPU's memory too
 
-from tests.bench import detection, frozen, loading, memory, predicting, searching, startup, training, trunks
+from tests.bench import backbones, detection, frozen, loading, memory, predicting, searching, startup, training
 from tests.bench.measuring import Row, Setting, compare, table
 
-SUBJECTS = (loading, training, frozen, searching, startup, memory, trunks, detection, predicting)
+SUBJECTS = (loading, training, frozen, searching, startup, memory, backbones, detection, predicting)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A head on a frozen trunk: `train`, which runs the trunk once a picture, beside `fit` with the trunk in the loop."""
+"""A head on a frozen backbone: `train`, which runs it once a picture, beside `fit` with the backbone in the loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZE, BATCH, EPOCHS = 96, 32, 20
 def rows(setting: Setting) -> list[Row]:
     """Seconds from the list of pictures to the trained head, with nothing known of the pictures beforehand."""
     count = setting.of(12_000, 256)
-    name = f"frozen trunk, {EPOCHS} epochs, {count:,} pictures, MobileNetV2 {SIZE}²"
+    name = f"frozen backbone, {EPOCHS} epochs, {count:,} pictures, MobileNetV2 {SIZE}²"
     return [Row(name, lambda: contenders(drawn(setting.folder, count, SIZE)), "s", rounds=setting.of(3, 1))]
 
 
@@ -36,7 +36,7 @@ def contenders(manifest: pd.DataFrame) -> Contenders:
     manifest[["path", "age", "gender"]].assign(split="train").to_csv(path, index=False)
     return {
         "train": lambda: in_child(features_kept, path),
-        f"fit, one epoch × {EPOCHS}": lambda: trunk_in_the_loop(manifest),
+        f"fit, one epoch × {EPOCHS}": lambda: backbone_in_the_loop(manifest),
     }
 
 
@@ -50,13 +50,13 @@ def features_kept(manifest: Path) -> float:
         return timed(lambda: train(experiment, folder))
 
 
-def trunk_in_the_loop(manifest: pd.DataFrame) -> float:
+def backbone_in_the_loop(manifest: pd.DataFrame) -> float:
     """Seconds of reading and compiling, and those of one further epoch, times the epochs that there are."""
     labels, known = encoded(manifest)
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     began = time.perf_counter()
-    canvases = inputs.make_canvases(manifest, SIZE, 0.4, Cache(), "bench")
-    stream = inputs.training(canvases, labels, known, BATCH, Augment(), 0, 0)
+    crops = inputs.make_crops(manifest, SIZE, 0.4, Cache(), "bench")
+    stream = inputs.training(crops, labels, known, BATCH, Augment(), 0, 0)
     trainer = Trainer(network_of("mobilenetv2", SIZE, labels, "head"), TARGETS)
     trainer.compile(make_optimizer(Optimizer("adam"), 100, 100), jit_compile=has_gpu)
     trainer.fit(stream.take(1), shuffle=False, verbose=0)

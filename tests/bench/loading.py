@@ -37,13 +37,13 @@ def rows(setting: Setting) -> list[Row]:
 
 def warm(manifest: pd.DataFrame) -> Contenders:
     """Once pictures are kept; the generator of Keras 2 knows no keeping."""
-    canvases = inputs.make_canvases(manifest, SIZE, 0.4, Cache(memory=1.0), "bench")
-    pictures = np.concatenate([batch["image"] for batch in inputs.judging(canvases)])
+    crops = inputs.make_crops(manifest, SIZE, 0.4, Cache(memory=1.0), "bench")
+    pictures = np.concatenate([batch["image"] for batch in inputs.judging(crops)])
     resident = layered(tf.data.Dataset.from_tensor_slices(pictures).batch(BATCH))
     cached = layered(from_directory(manifest).cache())
     list(cached)
     return {
-        "canvases kept, one warp, one matrix": lambda: speed(stream(canvases), BATCH),
+        "crops kept, one warp, one matrix": lambda: speed(stream(crops), BATCH),
         "flow_from_dataframe": lambda: speed(flow_from_dataframe(manifest), BATCH),
         "Keras layers in tf.data": lambda: speed(resident, BATCH),
         "image_dataset_from_directory, cached, Keras layers": lambda: speed(cached, BATCH),
@@ -52,10 +52,10 @@ def warm(manifest: pd.DataFrame) -> Contenders:
 
 def cold(manifest: pd.DataFrame) -> Contenders:
     """From files, augmented."""
-    canvases = inputs.make_canvases(manifest, SIZE, 0.4, NOWHERE, "bench")
+    crops = inputs.make_crops(manifest, SIZE, 0.4, NOWHERE, "bench")
     changed = layered(from_directory(manifest))
     return {
-        "decode, warp, matrix": lambda: speed(stream(canvases), BATCH),
+        "decode, warp, matrix": lambda: speed(stream(crops), BATCH),
         "flow_from_dataframe": lambda: speed(flow_from_dataframe(manifest), BATCH),
         "image_dataset_from_directory, Keras layers": lambda: speed(changed, BATCH),
     }
@@ -63,16 +63,16 @@ def cold(manifest: pd.DataFrame) -> Contenders:
 
 def plain(manifest: pd.DataFrame) -> Contenders:
     """From files, as they are."""
-    canvases = inputs.make_canvases(manifest, SIZE, 0.4, NOWHERE, "bench")
+    crops = inputs.make_crops(manifest, SIZE, 0.4, NOWHERE, "bench")
     return {
-        "decode": lambda: speed(stream(canvases, Augment()), BATCH),
+        "decode": lambda: speed(stream(crops, Augment()), BATCH),
         "tf.io.decode_jpeg, tf.image.resize": lambda: speed(bare(manifest), BATCH),
     }
 
 
-def stream(canvases: inputs.Canvases, how: Augment = HOW) -> tf.data.Dataset:
+def stream(crops: inputs.Crops, how: Augment = HOW) -> tf.data.Dataset:
     """Our batches of one epoch, without labels."""
-    return inputs.training(canvases, {}, {}, BATCH, how, 0, 0)
+    return inputs.training(crops, {}, {}, BATCH, how, 0, 0)
 
 
 def flow_from_dataframe(manifest: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:

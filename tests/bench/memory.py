@@ -32,7 +32,7 @@ def rows(setting: Setting) -> list[Row]:
     def figure(which: int) -> Contenders:
         return {"train's stream": lambda: measured()[which]}
 
-    what = f"{count:,} rows, {limit / MIB:,.0f} MiB for canvases"
+    what = f"{count:,} rows, {limit / MIB:,.0f} MiB for crops"
     return [
         Row(f"memory, peak of an epoch, {what}", lambda: figure(0), "MiB", rounds=1),
         Row(f"memory, first batch of an epoch, {what}", lambda: figure(1), "s", rounds=1),
@@ -43,10 +43,10 @@ def epoch(manifest: pd.DataFrame, count: int, limit: int) -> tuple[float, float]
     """Peak of the process in MiB from its start through one epoch, and seconds from the epoch's start to a batch."""
     manifest = manifest.iloc[[i % len(manifest) for i in range(count)]].reset_index(drop=True)
     cache = Cache(memory=limit / MEMORY_LIMIT, disk=0.0)
-    canvases = inputs.make_canvases(manifest, SIZE, 0.4, cache, "bench")
-    labels = encoded(canvases.rows)
+    crops = inputs.make_crops(manifest, SIZE, 0.4, cache, "bench")
+    labels = encoded(crops.rows)
     began = time.perf_counter()
-    batches = iter(inputs.training(canvases, *labels, BATCH, HOW, 0, 0))
+    batches = iter(inputs.training(crops, *labels, BATCH, HOW, 0, 0))
     next(batches)
     first = time.perf_counter() - began
     for _ in batches:

@@ -68,8 +68,8 @@ def sought(folder: Path, model: str, count: int) -> Contenders:
             picture = detection.read(Path(path))
             for face in detection.mtcnn().detect_faces(picture):
                 x, y, w, h = (max(0, side) for side in face["box"])
-                canvas = tf.image.resize(picture[y : y + h, x : x + w], (SIZE, SIZE), antialias=True)
-                network.predict({"image": canvas[None]}, verbose=0)
+                crop = tf.image.resize(picture[y : y + h, x : x + w], (SIZE, SIZE), antialias=True)
+                network.predict({"image": crop[None]}, verbose=0)
 
     predictor(paths[:2])
     return {

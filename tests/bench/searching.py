@@ -1,4 +1,4 @@
-"""Trials of a head on a frozen trunk: `python -m tuning`, beside keras-tuner with `fit` and the trunk in the loop.
+"""Trials of a head on a frozen backbone: `python -m tuning`, beside keras-tuner with `fit` and all of it in the loop.
 
 The latter's seconds are reckoned from two of its trials, since the epochs of all cost the same.
 """
@@ -91,10 +91,12 @@ def _tuner(folder: str):
 
 
 def _network(hp) -> keras.Model:
-    trunk = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3), pooling="avg")
-    trunk.trainable = False
+    backbone = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(SIZE, SIZE, 3), pooling="avg"
+    )
+    backbone.trainable = False
     image = keras.Input((SIZE, SIZE, 3))
-    features = trunk(keras.layers.Rescaling(1 / 127.5, -1)(image), training=False)
+    features = backbone(keras.layers.Rescaling(1 / 127.5, -1)(image), training=False)
     hidden = keras.layers.Dense(hp.Choice("width", [64, 128, 256, 512]), "relu")(features)
     network = keras.Model(image, keras.layers.Dense(1, "sigmoid")(hidden))
     network.compile(keras.optimizers.AdamW(hp.Float("rate", 1e-4, 1e-2, sampling="log")), "binary_crossentropy")

@@ -56,7 +56,7 @@ def steps(
 ) -> Contenders:
     """The training loop with its feeding and its bar, beside the bare compiled step on one resident batch; where there
     is a GPU, pictures are changed there, and beside it on the CPU."""
-    canvases = inputs.make_canvases(manifest, size, 0.4, cache, "bench")
+    crops = inputs.make_crops(manifest, size, 0.4, cache, "bench")
     labels, known = encoded(manifest)
     with precision(policy):
         network = network_of(name, size, labels)
@@ -65,22 +65,22 @@ def steps(
     here, *elsewhere = ("device", "cpu") if tf.config.list_physical_devices("GPU") else ("cpu",)
 
     def stream(augment_on: str) -> tf.data.Dataset:
-        return inputs.training(canvases, labels, known, BATCH, HOW, 0, 0, augment_on)
+        return inputs.training(crops, labels, known, BATCH, HOW, 0, 0, augment_on)
 
     batch = tf.nest.map_structure(tf.identity, next(iter(stream(here))))  # on the accelerator, where there is one
     for place in (here, *elsewhere):
         trainer.fit(stream(place).take(1), shuffle=False, verbose=0)
 
     def bare() -> float:
-        done = (trainer.train_function(iter([batch])) for _ in range(len(canvases) // BATCH))
+        done = (trainer.train_function(iter([batch])) for _ in range(len(crops) // BATCH))
         return speed(done, BATCH, finish=lambda: keras.ops.convert_to_numpy(network.weights[0]))
 
     def epoch(augment_on: str) -> float:
-        with EpochBar("bench", len(canvases) // BATCH, BATCH, compiles=False) as bar:
+        with EpochBar("bench", len(crops) // BATCH, BATCH, compiles=False) as bar:
             fed = inputs.watched(stream(augment_on), bar.arrived)
             callback = keras.callbacks.LambdaCallback(on_train_batch_end=bar.step)
             callback.async_safe = True
-            return len(canvases) / timed(lambda: trainer.fit(fed, shuffle=False, verbose=0, callbacks=[callback]))
+            return len(crops) / timed(lambda: trainer.fit(fed, shuffle=False, verbose=0, callbacks=[callback]))
 
     return {
         "train": partial(epoch, here),
@@ -91,13 +91,13 @@ def steps(
 
 def evaluation(manifest: pd.DataFrame) -> Contenders:
     """`judge` with its feeding and its metrics, beside the network's answers for batches that are in memory."""
-    canvases = inputs.make_canvases(manifest, 96, 0.4, KEPT, "bench")
+    crops = inputs.make_crops(manifest, 96, 0.4, KEPT, "bench")
     network = network_of("mobilenetv2", 96, encoded(manifest)[0])
-    resident = [{"image": pictures.numpy()} for _, pictures in canvases.batches(np.arange(len(canvases)), JUDGED)]
+    resident = [{"image": pictures.numpy()} for _, pictures in crops.batches(np.arange(len(crops)), JUDGED)]
     network.predict_on_batch(resident[0])
-    judge(network, TARGETS, canvases)
+    judge(network, TARGETS, crops)
     return {
-        "judge": lambda: len(canvases) / timed(lambda: judge(network, TARGETS, canvases)),
+        "judge": lambda: len(crops) / timed(lambda: judge(network, TARGETS, crops)),
         "predict_on_batch on resident batches": lambda: speed(map(network.predict_on_batch, resident), JUDGED),
     }
 

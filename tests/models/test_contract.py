@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import build_trunk, facts, list_models
+from models import build_backbone, facts, list_models
 from pipeline.config import Binary, Model, Regression
 from pipeline.training.network import build_network
 from pipeline.training.objective import Trainer
@@ -54,7 +54,7 @@ def test_a_step_changes_every_weight_of_a_network_that_trains(name: str) -> None
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_step_changes_nothing_of_a_frozen_trunk(name: str) -> None:
+def test_a_step_changes_nothing_of_a_frozen_backbone(name: str) -> None:
     _, trainable, changed = moved_by_a_step(name, "head")
     assert changed
     assert changed <= trainable
@@ -63,11 +63,11 @@ def test_a_step_changes_nothing_of_a_frozen_trunk(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_network_comes_back_from_a_file_and_from_a_saved_model(name: str, tmp_path: Path) -> None:
-    trunk = build_trunk(name, SIZE)
-    answers = np.asarray(trunk(pictures(2)))
-    trunk.save(tmp_path / "trunk.keras")
-    assert np.array_equal(keras.saving.load_model(tmp_path / "trunk.keras")(pictures(2)), answers)
-    trunk.export(tmp_path / "saved_model", verbose=False)
+    backbone = build_backbone(name, SIZE)
+    answers = np.asarray(backbone(pictures(2)))
+    backbone.save(tmp_path / "backbone.keras")
+    assert np.array_equal(keras.saving.load_model(tmp_path / "backbone.keras")(pictures(2)), answers)
+    backbone.export(tmp_path / "saved_model", verbose=False)
     saved = tf.saved_model.load(tmp_path / "saved_model")  # must outlive the call
     served = saved.serve(pictures(2))
     assert np.abs(served - answers).max() <= 1e-4 * np.abs(answers).max()
@@ -77,18 +77,18 @@ def test_a_network_comes_back_from_a_file_and_from_a_saved_model(name: str, tmp_
 def test_jax_answers_as_tensorflow_does(tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="JAX is an optional backend")
     for name in NAMES:
-        build_trunk(name, SIZE).save_weights(tmp_path / f"{name}.weights.h5")
+        build_backbone(name, SIZE).save_weights(tmp_path / f"{name}.weights.h5")
     np.save(tmp_path / "pictures.npy", pictures(2))
     program = (
         "import sys, numpy as np\n"
-        "from models import build_trunk\n"
+        "from models import build_backbone\n"
         "x = np.load('pictures.npy')\n"
-        f"trunks = {{n: build_trunk(n, {SIZE}, weights=n + '.weights.h5') for n in sys.argv[1:]}}\n"
-        "np.savez('jax.npz', **{n: t.predict(x, verbose=0) for n, t in trunks.items()})\n"
+        f"backbones = {{n: build_backbone(n, {SIZE}, weights=n + '.weights.h5') for n in sys.argv[1:]}}\n"
+        "np.savez('jax.npz', **{n: t.predict(x, verbose=0) for n, t in backbones.items()})\n"
     )
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", program, *NAMES], cwd=tmp_path, env=environment, check=True)
     with np.load(tmp_path / "jax.npz") as theirs:
         for name in NAMES:
-            ours = build_trunk(name, SIZE, weights=tmp_path / f"{name}.weights.h5")(pictures(2))
+            ours = build_backbone(name, SIZE, weights=tmp_path / f"{name}.weights.h5")(pictures(2))
             assert np.linalg.norm(theirs[name] - ours) <= 1e-4 * np.linalg.norm(ours), name

@@ -81,12 +81,12 @@ def test_half_precision_answers_as_single_does_with_the_largest_scale() -> None:
 
 
 @pytest.mark.slow
-def test_a_saved_trunk_answers_the_same(tmp_path: Path) -> None:
-    trunk = build(64)
+def test_a_saved_backbone_answers_the_same(tmp_path: Path) -> None:
+    backbone = build(64)
     rng = np.random.default_rng(0)
-    trunk.set_weights([rng.normal(0, 0.1, w.shape) for w in trunk.weights])
-    trunk.save(tmp_path / "trunk.keras")
-    again = keras.saving.load_model(tmp_path / "trunk.keras")
+    backbone.set_weights([rng.normal(0, 0.1, w.shape) for w in backbone.weights])
+    backbone.save(tmp_path / "backbone.keras")
+    again = keras.saving.load_model(tmp_path / "backbone.keras")
     pictures = image_batch(size=64).astype("float32")
-    assert [w.path for w in again.weights] == [w.path for w in trunk.weights]
-    assert np.array_equal(again.predict(pictures, verbose=0), trunk.predict(pictures, verbose=0))
+    assert [w.path for w in again.weights] == [w.path for w in backbone.weights]
+    assert np.array_equal(again.predict(pictures, verbose=0), backbone.predict(pictures, verbose=0))

@@ -15,7 +15,7 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 from safetensors.numpy import save_file
 
-from models import build_trunk
+from models import build_backbone
 from pipeline.training.runs import Run
 from tests.golden.name_seeded import image_batch, state_dict
 
@@ -44,8 +44,8 @@ def resnet18() -> dict[str, np.ndarray]:
 )
 def test_converted_weights_answer_as_timm_does(name: str, theirs: str, top: str) -> None:
     given = tensors(theirs)
-    trunk = build_trunk(name, 224, weights=given)
-    pooled = trunk.predict(image_batch().astype("float32"), verbose=0).mean((1, 2))
+    backbone = build_backbone(name, 224, weights=given)
+    pooled = backbone.predict(image_batch().astype("float32"), verbose=0).mean((1, 2))
     logits = pooled @ given[f"{top}.weight"].T + given[f"{top}.bias"]
     with np.load(GOLDEN / "timm.npz") as golden:
         for ours, answer in ((pooled, golden[f"{theirs}/pooled"]), (logits, golden[f"{theirs}/logits"])):
@@ -59,18 +59,18 @@ def same_weights(one: keras.Model, other: keras.Model) -> bool:
 
 def test_a_safetensors_file_is_read(resnet18: dict[str, np.ndarray], tmp_path: Path) -> None:
     save_file(resnet18, tmp_path / "model.safetensors")
-    trunk = build_trunk("resnet18", 64, weights=str(tmp_path / "model.safetensors"))
-    assert same_weights(trunk, build_trunk("resnet18", 64, weights=resnet18))
+    backbone = build_backbone("resnet18", 64, weights=str(tmp_path / "model.safetensors"))
+    assert same_weights(backbone, build_backbone("resnet18", 64, weights=resnet18))
 
 
 def test_a_tensor_with_numbers_that_are_none_is_named(resnet18: dict[str, np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"bn1\.weight holds numbers that are none"):
-        build_trunk("resnet18", 64, weights=resnet18 | {"bn1.weight": np.full(64, np.nan, "float32")})
+        build_backbone("resnet18", 64, weights=resnet18 | {"bn1.weight": np.full(64, np.nan, "float32")})
 
 
 def test_a_file_with_flipped_bytes_is_told_as_damaged_or_read(tmp_path: Path) -> None:
     """HDF5's own errors are of many kinds."""
-    build_trunk("shared_trunk", 32).save_weights(tmp_path / "whole.weights.h5")
+    build_backbone("shared_trunk", 32).save_weights(tmp_path / "whole.weights.h5")
     whole = (tmp_path / "whole.weights.h5").read_bytes()
     for seed in range(20):
         content = np.frombuffer(whole, np.uint8).copy()
@@ -78,14 +78,16 @@ def test_a_file_with_flipped_bytes_is_told_as_damaged_or_read(tmp_path: Path) ->
         content[places] ^= 255
         (tmp_path / "flipped.weights.h5").write_bytes(content.tobytes())
         with contextlib.suppress(ValueError):
-            build_trunk("shared_trunk", 32, weights=tmp_path / "flipped.weights.h5")
+            build_backbone("shared_trunk", 32, weights=tmp_path / "flipped.weights.h5")
 
 
 def test_torchvisions_names_of_a_regnet_are_known() -> None:
     given = tensors("regnety_016")
     renamed = {torchvision_name(name): values for name, values in given.items()}
     assert len(renamed) == len(given)
-    assert same_weights(build_trunk("regnety_016", 64, weights=renamed), build_trunk("regnety_016", 64, weights=given))
+    assert same_weights(
+        build_backbone("regnety_016", 64, weights=renamed), build_backbone("regnety_016", 64, weights=given)
+    )
 
 
 def torchvision_name(timm: str) -> str:
@@ -97,56 +99,56 @@ def torchvision_name(timm: str) -> str:
     return name.replace(".se.", ".f.se.").replace("head.fc", "fc")
 
 
-def test_the_trunk_of_a_run_is_taken_at_another_size(run: Run) -> None:
-    trunk = build_trunk("shared_trunk", 48, weights=str(run.path))
+def test_the_backbone_of_a_run_is_taken_at_another_size(run: Run) -> None:
+    backbone = build_backbone("shared_trunk", 48, weights=str(run.path))
     trained = keras.saving.load_model(run.model).get_layer("shared_trunk")
-    assert same_weights(trunk, trained)
+    assert same_weights(backbone, trained)
 
 
 def test_a_run_of_another_network_is_refused(run: Run) -> None:
     with pytest.raises(ValueError, match=r"model\.keras does not fit resnet18: without bn1/gamma"):
-        build_trunk("resnet18", 64, weights=str(run.path))
+        build_backbone("resnet18", 64, weights=str(run.path))
 
 
 def test_tensors_of_another_network_are_named_with_their_shapes(resnet18: dict[str, np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.weight is \[64, 64, 3, 3\], expected \[64, 64, 1, 1\]"):
-        build_trunk("resnet50_v15", 64, weights=resnet18)
+        build_backbone("resnet50_v15", 64, weights=resnet18)
 
 
 def test_a_deeper_network_does_not_pass_for_a_shallower_one(resnet18: dict[str, np.ndarray]) -> None:
     deeper = resnet18 | {"layer4.2.conv1.weight": np.zeros((512, 512, 3, 3), "float32")}
     with pytest.raises(ValueError, match=r"with the unknown layer4\.2\.conv1\.weight"):
-        build_trunk("resnet18", 64, weights=deeper)
+        build_backbone("resnet18", 64, weights=deeper)
 
 
 def test_a_missing_tensor_is_named(resnet18: dict[str, np.ndarray]) -> None:
     without = {name: values for name, values in resnet18.items() if name != "bn1.running_var"}
     with pytest.raises(ValueError, match=r"mapping does not fit resnet18: without bn1\.running_var$"):
-        build_trunk("resnet18", 64, weights=without)
+        build_backbone("resnet18", 64, weights=without)
 
 
 @pytest.mark.parametrize("name", ["damaged.safetensors", "damaged.keras", "damaged.weights.h5"])
 def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"rubbish" * 9)
     with pytest.raises(ValueError, match=name):
-        build_trunk("shared_trunk", 32, weights=tmp_path / name)
+        build_backbone("shared_trunk", 32, weights=tmp_path / name)
 
 
 def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "model.pth").write_bytes(b"rubbish")
     with pytest.raises(ValueError, match=r"model\.pth is of another kind.*\.safetensors"):
-        build_trunk("resnet18", 64, weights=tmp_path / "model.pth")
+        build_backbone("resnet18", 64, weights=tmp_path / "model.pth")
 
 
 def test_a_file_of_another_network_of_the_same_shapes_is_refused(tmp_path: Path) -> None:
-    build_trunk("hassner", 64).save(tmp_path / "hassner.keras")
+    build_backbone("hassner", 64).save(tmp_path / "hassner.keras")
     with pytest.raises(ValueError, match=r"does not fit hassner_original: it is of hassner$"):
-        build_trunk("hassner_original", 64, weights=tmp_path / "hassner.keras")
+        build_backbone("hassner_original", 64, weights=tmp_path / "hassner.keras")
 
 
 def test_names_of_a_network_that_several_devices_trained_are_known(resnet18: dict[str, np.ndarray]) -> None:
     given = {f"module.{name}": values for name, values in resnet18.items()}
-    assert same_weights(build_trunk("resnet18", 64, weights=given), build_trunk("resnet18", 64, weights=resnet18))
+    assert same_weights(build_backbone("resnet18", 64, weights=given), build_backbone("resnet18", 64, weights=resnet18))
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +164,9 @@ def keras_efficientnet() -> keras.Model:
 def test_keras_own_efficientnet_fits(name: str, keras_efficientnet: keras.Model, tmp_path: Path) -> None:
     write = keras_efficientnet.save if name.endswith(".keras") else keras_efficientnet.save_weights
     write(tmp_path / name)
-    trunk = build_trunk("efficientnet_b0", 64, weights=tmp_path / name)
+    backbone = build_backbone("efficientnet_b0", 64, weights=tmp_path / name)
     assert np.array_equal(
-        trunk.get_layer("stem_conv").get_weights(), keras_efficientnet.get_layer("stem_conv").get_weights()
+        backbone.get_layer("stem_conv").get_weights(), keras_efficientnet.get_layer("stem_conv").get_weights()
     )
 
 
@@ -172,7 +174,7 @@ def test_an_efficientnet_that_normalises_otherwise_is_refused(tmp_path: Path) ->
     network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3))
     network.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(ValueError, match=r"other\.weights\.h5 .*other constants than ImageNet's"):
-        build_trunk("efficientnet_b0", 64, weights=tmp_path / "other.weights.h5")
+        build_backbone("efficientnet_b0", 64, weights=tmp_path / "other.weights.h5")
 
 
 APPLICATIONS = {
@@ -183,7 +185,7 @@ APPLICATIONS = {
 
 
 def keras_2_file(path: Path, network: keras.Model) -> Path:
-    """The layout of the files that Keras publishes; its random weights differ from those of any trunk built here."""
+    """The layout of the files that Keras publishes; its random weights differ from those of any backbone built here."""
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, network)
     return path
@@ -193,11 +195,11 @@ def weight_names(layer: h5py.Group) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else name for name in layer.attrs["weight_names"]]
 
 
-def assert_holds(trunk: keras.Model, path: Path, renamed: str = "") -> None:
-    """Every weight of the trunk is the file's, as h5py reads it."""
+def assert_holds(backbone: keras.Model, path: Path, renamed: str = "") -> None:
+    """Every weight of the backbone is the file's, as h5py reads it."""
     with h5py.File(path) as file:
         group = file.get("model_weights", file)
-        for layer in trunk.layers:
+        for layer in backbone.layers:
             if layer.weights:
                 held = group[renamed + layer.name]
                 for name, ours in zip(weight_names(held), layer.get_weights(), strict=True):
@@ -214,19 +216,19 @@ def mobilenetv2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["any.h5", "any.weights.h5", "any.hdf5", "any.keras"])
 def test_keras_own_file_is_known_by_what_it_holds(name: str, mobilenetv2_file: Path, tmp_path: Path) -> None:
     shutil.copy(mobilenetv2_file, tmp_path / name)
-    assert_holds(build_trunk("mobilenetv2", 64, weights=tmp_path / name), mobilenetv2_file)
+    assert_holds(build_backbone("mobilenetv2", 64, weights=tmp_path / name), mobilenetv2_file)
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_keras_own_file_with_a_top_fits(name: str, tmp_path: Path) -> None:
     path = keras_2_file(tmp_path / "whole.h5", APPLICATIONS[name](weights=None))
-    assert_holds(build_trunk(name, 64, weights=path), path)
+    assert_holds(build_backbone(name, 64, weights=path), path)
 
 
 def test_a_whole_network_in_keras_2s_layout_fits(tmp_path: Path) -> None:
     network = keras.applications.MobileNetV2(include_top=False, input_shape=(64, 64, 3), weights=None)
     network.save(tmp_path / "network.h5")
-    assert_holds(build_trunk("mobilenetv2", 64, weights=tmp_path / "network.h5"), tmp_path / "network.h5")
+    assert_holds(build_backbone("mobilenetv2", 64, weights=tmp_path / "network.h5"), tmp_path / "network.h5")
 
 
 @pytest.mark.parametrize("top", [False, True])
@@ -238,7 +240,7 @@ def test_layers_of_other_names_are_taken_in_their_order_as_keras_does(top: bool,
         clone_function=lambda layer: layer.__class__.from_config(layer.get_config() | {"name": f"old_{layer.name}"}),
     )
     path = keras_2_file(tmp_path / "old.h5", renamed)
-    assert_holds(build_trunk("mobilenetv3", 64, weights=path), path, "old_")
+    assert_holds(build_backbone("mobilenetv3", 64, weights=path), path, "old_")
 
 
 @pytest.mark.parametrize("normalises_alike", [True, False])
@@ -247,12 +249,12 @@ def test_keras_own_efficientnet_file(normalises_alike: bool, keras_efficientnet:
     path = keras_2_file(tmp_path / "efficientnetb0_notop.h5", keras_efficientnet if normalises_alike else other)
     if not normalises_alike:
         with pytest.raises(ValueError, match="other constants than ImageNet's"):
-            build_trunk("efficientnet_b0", 64, weights=path)
+            build_backbone("efficientnet_b0", 64, weights=path)
         return
-    trunk = build_trunk("efficientnet_b0", 64, weights=path)
+    backbone = build_backbone("efficientnet_b0", 64, weights=path)
     for layer in keras_efficientnet.layers:
         if layer.weights and not isinstance(layer, keras.layers.Normalization):
-            assert all(map(np.array_equal, trunk.get_layer(layer.name).get_weights(), layer.get_weights()))
+            assert all(map(np.array_equal, backbone.get_layer(layer.name).get_weights(), layer.get_weights()))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_a_file_of_keras_2_that_does_not_fit_is_named(
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(ValueError, match=rf"weights file .*other\.h5 .*{said}"):
-        build_trunk("mobilenetv2", 64, weights=path)
+        build_backbone("mobilenetv2", 64, weights=path)
 
 
 def give(file: h5py.File, kernel: np.ndarray) -> None:
@@ -286,10 +288,10 @@ def give(file: h5py.File, kernel: np.ndarray) -> None:
 def test_a_deeper_network_of_keras_2_does_not_pass_for_a_shallower_one(tmp_path: Path) -> None:
     network = keras.applications.ResNet101(include_top=False, input_shape=(64, 64, 3), weights=None)
     with pytest.raises(ValueError, match="does not fit resnet50: with the unknown conv4_block7"):
-        build_trunk("resnet50", 64, weights=keras_2_file(tmp_path / "deeper.h5", network))
+        build_backbone("resnet50", 64, weights=keras_2_file(tmp_path / "deeper.h5", network))
 
 
 def test_a_cut_file_of_keras_2_is_named(mobilenetv2_file: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.h5").write_bytes(mobilenetv2_file.read_bytes()[:1_000_000])
     with pytest.raises(ValueError, match=r"weights file .*cut\.h5 cannot be read"):
-        build_trunk("mobilenetv2", 64, weights=tmp_path / "cut.h5")
+        build_backbone("mobilenetv2", 64, weights=tmp_path / "cut.h5")

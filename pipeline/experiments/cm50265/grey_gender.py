@@ -1,6 +1,6 @@
 """CM50265's greyscale study, gender only: the gender branch sees the picture in grey, the age branch in colour.
 
-Reported: learning curves. Neither branch in grey is `cm50265/shared_trunk`. The trunk is called twice, once a view.
+Reported: learning curves. Neither branch in grey is `cm50265/shared_trunk`. The backbone is called twice, once a view.
 Run: make train MODEL=cm50265/grey_gender DATA_ROOT=utkface
 """
 

@@ -1,4 +1,4 @@
-"""CM50265's own model ("Model A"): one trunk of three convolutions, a branch each for age and gender.
+"""CM50265's own model ("Model A"): one backbone of three convolutions, a branch each for age and gender.
 
 Reported: training 93 % and MAE 5.6, validation 88 % and MAE 6.8. 50 epochs, the lowest validation loss kept.
 Run: make train MODEL=cm50265/shared_trunk DATA_ROOT=utkface

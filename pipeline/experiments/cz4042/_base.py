@@ -38,6 +38,6 @@ def compared(model: Model, train: str) -> Experiment:
 
 
 def celeba(name: str, test: float, rate: float) -> Stage:
-    """20 epochs of CelebA in batches of 128, random split, the trunk frozen."""
+    """20 epochs of CelebA in batches of 128, random split, the backbone frozen."""
     data = Data("celeba", split=RandomSplit(test=test, val=0.0, by="image"))
     return stage(name, "head", 20, 128, rate, data)

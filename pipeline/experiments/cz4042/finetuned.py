@@ -1,4 +1,4 @@
-"""CZ4042 "pretrained": MobileNetV2 from ImageNet, CelebA with a frozen trunk, then all of it on Adience.
+"""CZ4042 "pretrained": MobileNetV2 from ImageNet, CelebA with a frozen backbone, then all of it on Adience.
 
 Reported: Adience test accuracy 0.9147, loss 0.1865. 50 epochs at 1e-5, batch 128, FC 1024-512-512.
 Run: make train MODEL=cz4042/finetuned ARGS="--root pretrain=celeba --root finetune=adience"

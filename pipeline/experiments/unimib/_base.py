@@ -6,7 +6,7 @@ Rows without a date or with several faces went: `python -m pipeline clean imdb_w
 Networks from ImageNet, L1 loss, Adam at 1e-4 (the best of SGD and Adam at 1e-4, 1e-3, 1e-2), 50 epochs. Flip, colour
 jitter 0.1 in all four (the text also says 0.2), rotation by up to 30°, resized crop and affine, whose strengths are
 not given: an area of 0.8 to 1, shifts of 0.1, zoom of 0.1, shear of 10° are taken. Neither the split nor the batch is
-given: 80:10:10 of the images at random, and 64. The last epoch is kept: "after 50 epochs". Frozen trunks with this
+given: 80:10:10 of the images at random, and 64. The last epoch is kept: "after 50 epochs". Frozen backbones with this
 augmentation run in every epoch, as theirs did; `--stages.0.views 4` runs them on four views of each picture only.
 """
 

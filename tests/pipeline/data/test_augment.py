@@ -197,15 +197,15 @@ def test_the_training_step_changes_pictures_whatever_its_precision(precision: st
 
 def test_a_stream_for_the_device_has_the_same_rows_and_pictures(tmp_path: Path) -> None:
     rows = manifest_of(write_picture(tmp_path / f"{i}.jpg", seed=i) for i in range(10))
-    canvases = inputs.make_canvases(rows, 32, 0.4, Cache(), "test")
+    crops = inputs.make_crops(rows, 32, 0.4, Cache(), "test")
     labels, known = {"row": np.arange(10.0)[:, None]}, {"row": np.ones(10)}
     how = Augment(rotation=30, shift=0.2, brightness=0.3, fill=7)
-    ways = [inputs.training(canvases, labels, known, 4, how, 5, 1, augment_on=way) for way in ("cpu", "device")]
+    ways = [inputs.training(crops, labels, known, 4, how, 5, 1, augment_on=way) for way in ("cpu", "device")]
     for (theirs, rows, _), (ours, our_rows, _) in zip(*ways, strict=True):
         assert np.array_equal(rows["row"], our_rows["row"])
         changed = augment.apply_on_device(ours["image"], ours["warp"], ours["colour"], how.fill)
         assert np.abs(changed.numpy().astype(int) - theirs["image"]).mean() <= 0.5
-    (still, *_), *_ = inputs.training(canvases, labels, known, 4, Augment(), 5, 1, augment_on="device")
+    (still, *_), *_ = inputs.training(crops, labels, known, 4, Augment(), 5, 1, augment_on="device")
     assert list(still) == ["image"]
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from pipeline.config import Cache
 from pipeline.data import exif, manifests
-from pipeline.data.canvas import decode as decode_in_graph
-from pipeline.data.inputs import make_canvases
+from pipeline.data.crop import decode as decode_in_graph
+from pipeline.data.inputs import make_crops
 from pipeline.data.pictures import FORMATS, SUFFIXES, decode
 from tests.conftest import smooth_picture
 
@@ -195,9 +195,7 @@ def test_a_small_jpeg_is_the_same_when_read_again_every_epoch(tmp_path: Path) ->
     rows = pd.DataFrame(
         {"path": sorted(map(str, tmp_path.iterdir())), "x": np.nan, "y": np.nan, "w": np.nan, "h": np.nan}
     )
-    kept, again = (
-        make_canvases(rows, 32, 0.0, Cache(memory=memory, disk=0.0), f"rows {memory}") for memory in (1.0, 0.0)
-    )
+    kept, again = (make_crops(rows, 32, 0.0, Cache(memory=memory, disk=0.0), f"rows {memory}") for memory in (1.0, 0.0))
     assert (kept.kept, again.kept) == ("memory", "nowhere")
     assert np.array_equal(kept.first(8), again.first(8))
 

@@ -16,7 +16,7 @@ from pipeline import datasets, evaluate, targets
 from pipeline.__main__ import main
 from pipeline.config import Cache
 from pipeline.data import inputs
-from pipeline.data.canvas import fit
+from pipeline.data.crop import fit
 from pipeline.training.network import load_network
 from pipeline.training.objective import judge
 from pipeline.training.runs import Run
@@ -28,31 +28,31 @@ CUT, FAR, MIDDLE = 57, 7, 3  # 227/256 of 64 pixels, the last place where that b
 
 
 @pytest.fixture(scope="module")
-def canvases(tmp_path_factory: pytest.TempPathFactory) -> inputs.Canvases:
-    """More pictures than a batch has, of the canvas' size."""
+def crops(tmp_path_factory: pytest.TempPathFactory) -> inputs.Crops:
+    """More pictures than a batch has, of the crop' size."""
     folder = tmp_path_factory.mktemp("pictures")
     paths = [str(write_picture(folder / f"{i}.png", i, SIZE)) for i in range(70)]
     rows = pd.DataFrame({"path": paths, **dict.fromkeys("xywh", np.nan)})
-    return inputs.make_canvases(rows, SIZE, 0.0, Cache(), "test")
+    return inputs.make_crops(rows, SIZE, 0.0, Cache(), "test")
 
 
-def shown(canvases: inputs.Canvases, views: int) -> np.ndarray:
+def shown(crops: inputs.Crops, views: int) -> np.ndarray:
     """uint8 [N, views, S, S, 3]."""
-    batches = [batch["image"] for batch in inputs.viewed(canvases, views)]
+    batches = [batch["image"] for batch in inputs.viewed(crops, views)]
     assert max(len(batch) for batch in batches) <= 64  # as without views: they take no more memory
-    return np.concatenate(batches).reshape(len(canvases), views, SIZE, SIZE, 3)
+    return np.concatenate(batches).reshape(len(crops), views, SIZE, SIZE, 3)
 
 
-def test_one_view_is_the_picture_and_two_are_with_its_mirror_image(canvases: inputs.Canvases) -> None:
-    pictures = canvases.first(70)
-    assert np.array_equal(shown(canvases, 1)[:, 0], pictures)
-    both = shown(canvases, 2)
+def test_one_view_is_the_picture_and_two_are_with_its_mirror_image(crops: inputs.Crops) -> None:
+    pictures = crops.first(70)
+    assert np.array_equal(shown(crops, 1)[:, 0], pictures)
+    both = shown(crops, 2)
     assert np.array_equal(both[:, 0], pictures)
     assert np.array_equal(both[:, 1], pictures[:, :, ::-1])
 
 
-def test_ten_views_are_corners_and_centre_of_227_in_256_and_their_mirror_images(canvases: inputs.Canvases) -> None:
-    views = shown(canvases, 10)
+def test_ten_views_are_corners_and_centre_of_227_in_256_and_their_mirror_images(crops: inputs.Crops) -> None:
+    views = shown(crops, 10)
     places = [(0, 0), (0, FAR), (FAR, 0), (FAR, FAR), (MIDDLE, MIDDLE)]
     for number in (0, 69):
         picture = smooth_picture(number, SIZE)
@@ -72,8 +72,8 @@ def test_answers_are_the_mean_of_those_to_a_picture_and_its_mirror_image(copy: R
     evaluate(copy, views=2)
     results = json.loads((copy.path / "results-views2.json").read_text())
     said = pd.read_csv(copy.path / "predictions-views2.csv")
-    network, canvases = load_network(copy), judged_canvases(copy)
-    pictures = canvases.first(len(canvases))
+    network, crops = load_network(copy), judged_crops(copy)
+    pictures = crops.first(len(crops))
     outputs = [network.predict({"image": shown}, verbose=0) for shown in (pictures, pictures[:, :, ::-1])]
     for target in copy.experiment.targets:
         kind = targets.of(target)
@@ -98,14 +98,14 @@ def test_an_older_run_whose_network_answers_probabilities_is_judged_alike(copy: 
     pd.testing.assert_frame_equal(pd.read_csv(copy.path / "predictions.csv"), said, rtol=1e-5)
 
 
-def judged_canvases(run: Run) -> inputs.Canvases:
+def judged_crops(run: Run) -> inputs.Crops:
     table = datasets.load(run.experiment.stages[-1].data)
     rows = table[table["split"] == "test"].reset_index(drop=True)
-    return inputs.make_canvases(rows, run.experiment.model.image_size, 0.4, Cache(), "test")
+    return inputs.make_crops(rows, run.experiment.model.image_size, 0.4, Cache(), "test")
 
 
 def test_losses_and_answers_are_means_over_the_views(run: Run) -> None:
-    network, wanted, some = load_network(run), run.experiment.targets, judged_canvases(run)
+    network, wanted, some = load_network(run), run.experiment.targets, judged_crops(run)
     pictures = some.first(len(some))
 
     def judged(shown: np.ndarray, views: int):

@@ -22,7 +22,7 @@ from pipeline import datasets, evaluate, export, targets
 from pipeline.__main__ import main
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
 from pipeline.data import inputs
-from pipeline.data.canvas import middle
+from pipeline.data.crop import middle
 from pipeline.evaluation import card
 from pipeline.exporting import conversion, parity, rounding
 from pipeline.exporting.rounding import as_int8, ends, round_weights
@@ -92,18 +92,18 @@ def test_files_are_smaller_by_what_they_are_kept_in(exported: Run) -> None:
 ALONE = """
 import csv, json, sys
 import numpy as np
-folder, canvases, wanted = sys.argv[1:]
+folder, crops, wanted = sys.argv[1:]
 labels = json.load(open(folder + "/labels.json"))
-canvases = np.load(canvases)
-assert canvases.shape[1:] == (labels["image_size"], labels["image_size"], 3)
+crops = np.load(crops)
+assert crops.shape[1:] == (labels["image_size"], labels["image_size"], 3)
 if folder.endswith("litert"):
     from ai_edge_litert.interpreter import Interpreter
-    answers = Interpreter(folder + "/model.tflite").get_signature_runner()(images=canvases)
+    answers = Interpreter(folder + "/model.tflite").get_signature_runner()(images=crops)
 else:
     import onnxruntime
     session = onnxruntime.InferenceSession(folder + "/model.onnx")
     names = [output.name for output in session.get_outputs()]
-    answers = dict(zip(names, session.run(names, {"images": canvases})))
+    answers = dict(zip(names, session.run(names, {"images": crops})))
 rows = list(csv.DictReader(open(wanted)))
 assert sorted(answers) == sorted(labels["targets"])
 assert np.abs(answers["age"] - [float(row["age_predicted"]) for row in rows]).max() < 1e-3
@@ -114,18 +114,18 @@ assert not ours & {name.partition(".")[0] for name in sys.modules}
 """
 
 
-def judged_canvases(run: Run) -> np.ndarray:
-    """The canvases of the rows of predictions.csv, not cut to the middle, in their order."""
+def judged_crops(run: Run) -> np.ndarray:
+    """The crops of the rows of predictions.csv, not cut to the middle, in their order."""
     experiment, said = run.experiment, pd.read_csv(run.path / "predictions.csv")
     table = datasets.load(experiment.stages[-1].data)
     rows = table.set_index("path").loc[said["path"]].reset_index()
-    return inputs.make_canvases(rows, experiment.model.image_size, 0.4, experiment.cache, "test").first(len(rows))
+    return inputs.make_crops(rows, experiment.model.image_size, 0.4, experiment.cache, "test").first(len(rows))
 
 
 @pytest.mark.parametrize("format", ["litert", "onnx"])
 def test_a_file_opens_with_its_runtime_alone_and_says_what_predictions_say(exported, format: str, tmp_path) -> None:
-    np.save(tmp_path / "canvases.npy", judged_canvases(exported))
-    program = [exported.path / format, tmp_path / "canvases.npy", exported.path / "predictions.csv"]
+    np.save(tmp_path / "crops.npy", judged_crops(exported))
+    program = [exported.path / format, tmp_path / "crops.npy", exported.path / "predictions.csv"]
     program = [sys.executable, "-c", ALONE, *map(str, program)]
     done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -183,7 +183,7 @@ def test_a_file_that_differs_is_refused_and_not_kept(format: str, run, tmp_path:
 
     def older(folder: Path) -> parity.Answer:
         answer = opened(folder)
-        return lambda canvases: (said := answer(canvases)) | {"age": said["age"] + 0.2}
+        return lambda crops: (said := answer(crops)) | {"age": said["age"] + 0.2}
 
     monkeypatch.setitem(parity.OPEN, format, older)
     assert main(["export", str(copy.path), "--format", format]) == 1
@@ -273,12 +273,12 @@ def test_an_export_finds_its_data_where_they_lie_now(run, tmp_path: Path) -> Non
 
 def test_calibration_sees_training_rows_alone(run, monkeypatch) -> None:
     shown = []
-    made = inputs.make_canvases
-    monkeypatch.setattr(inputs, "make_canvases", lambda rows, *rest: shown.append(rows) or made(rows, *rest))
+    made = inputs.make_crops
+    monkeypatch.setattr(inputs, "make_crops", lambda rows, *rest: shown.append(rows) or made(rows, *rest))
     table = datasets.load(run.experiment.stages[-1].data)
-    canvases = parity.calibration(run.experiment, table)
+    crops = parity.calibration(run.experiment, table)
     assert set(shown[0]["split"]) == {"train"}
-    assert len(canvases) == (table["split"] == "train").sum()
+    assert len(crops) == (table["split"] == "train").sum()
 
 
 @pytest.mark.parametrize(("shape", "kept"), [((3, 3, 4, 5), 1), ((3, 3, 5, 1), 2), ((7, 4), 1)])
@@ -328,7 +328,7 @@ def test_int8_is_for_all_but_the_ends(sizes: list[int], outside: list[int]) -> N
 
 
 def test_every_way_through_a_network_has_its_ends() -> None:
-    """Two beginnings with weights of their own, a trunk that both go by, two heads of which one is large."""
+    """Two beginnings with weights of their own, a backbone that both go by, two heads of which one is large."""
     before = [[], [], [0], [1], [2, 3], [2, 3]]
     weights = [{0: 6}, {1: 6}, {2: 950}, {2: 950}, {4: 8}, {5: 30}]
     assert ends(before, weights) == [0, 1, 4]

@@ -177,9 +177,9 @@ def test_an_experiment_builds_and_trains_what_it_names(name: str) -> None:
     labels = {target.name: np.array([0.0, 1.0]) for target in wanted}
     statistics = ([128.0] * 3, [64.0] * 3) if model.channel_statistics else None
     network = build_network(model, wanted, labels, what, statistics)
-    trunk = network.get_layer(model.name)
+    backbone = network.get_layer(model.name)
     assert network.trainable_weights
-    assert bool(trunk.trainable_weights) == (what != "head")
+    assert bool(backbone.trainable_weights) == (what != "head")
     keras.utils.clear_session()
 
 

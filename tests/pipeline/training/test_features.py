@@ -1,4 +1,4 @@
-"""A frozen trunk is run once for each picture, and nothing but the time differs."""
+"""A frozen backbone is run once for each picture, and nothing but the time differs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def frozen(tiny: Experiment) -> Experiment:
 
 def head_weights(run: Run) -> np.ndarray:
     network = load_network(run)
-    trunk = network.get_layer("shared_trunk")
-    return np.concatenate([w.ravel() for layer in network.layers if layer is not trunk for w in layer.get_weights()])
+    backbone = network.get_layer("shared_trunk")
+    return np.concatenate([w.ravel() for layer in network.layers if layer is not backbone for w in layer.get_weights()])
 
 
 def views_kept(run: Run) -> int:
@@ -52,7 +52,7 @@ def relative(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.linalg.norm(one - other) / np.linalg.norm(other))
 
 
-def test_the_head_learns_the_same_as_with_the_trunk_in_the_loop(
+def test_the_head_learns_the_same_as_with_the_backbone_in_the_loop(
     frozen: Experiment, cache: Path, tmp_path: Path
 ) -> None:
     short = train(frozen, tmp_path / "runs")
@@ -81,7 +81,7 @@ def test_another_run_finds_what_the_first_one_kept(
     frozen: Experiment, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train(frozen, tmp_path / "runs")
-    monkeypatch.setattr(keras.Model, "predict_on_batch", None)  # the trunk must not be run
+    monkeypatch.setattr(keras.Model, "predict_on_batch", None)  # the backbone must not be run
     again = train(frozen, tmp_path / "runs")
     assert np.array_equal(head_weights(first), head_weights(again))
 
@@ -116,38 +116,38 @@ def test_a_resumed_run_goes_on_with_the_same_features(frozen: Experiment, cache:
     assert np.array_equal(head_weights(resumed), head_weights(whole))
 
 
-def a_trunk() -> keras.Model:
+def a_backbone() -> keras.Model:
     picture = keras.Input((16, 16, 3), name="image")
     inner = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(2, 3)], name="inner")
-    return keras.Model({"image": picture}, keras.layers.GlobalAveragePooling2D()(inner(picture)), name="trunk")
+    return keras.Model({"image": picture}, keras.layers.GlobalAveragePooling2D()(inner(picture)), name="backbone")
 
 
-def canvases_of(paths: list[Path]) -> inputs.Canvases:
-    return inputs.make_canvases(manifest_of(paths), 16, 0.4, Cache(), "test")
+def crops_of(paths: list[Path]) -> inputs.Crops:
+    return inputs.make_crops(manifest_of(paths), 16, 0.4, Cache(), "test")
 
 
-def test_a_picture_that_comes_again_does_not_go_through_the_trunk_again(
+def test_a_picture_that_comes_again_does_not_go_through_the_backbone_again(
     faces: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trunk, asked = a_trunk(), []
-    predict = trunk.predict_on_batch
-    monkeypatch.setattr(trunk, "predict_on_batch", lambda batch: asked.append(len(batch["image"])) or predict(batch))
-    canvases = canvases_of(sorted(faces.rglob("*.jpg"))[:64] * 3)
-    found = features.answered(trunk, canvases, Cache(), "test").first(192)
+    backbone, asked = a_backbone(), []
+    predict = backbone.predict_on_batch
+    monkeypatch.setattr(backbone, "predict_on_batch", lambda batch: asked.append(len(batch["image"])) or predict(batch))
+    crops = crops_of(sorted(faces.rglob("*.jpg"))[:64] * 3)
+    found = features.answered(backbone, crops, Cache(), "test").first(192)
     assert sum(asked) == 64
     assert np.array_equal(found[:64], found[128:])
 
 
-def test_what_the_last_trunk_answered_stays_with_the_canvases(faces: Path, cache: Path) -> None:
-    trunk, other = a_trunk(), a_trunk()
-    canvases = canvases_of(sorted(faces.rglob("*.jpg"))[:8])
-    answers = features.answered(trunk, canvases, Cache(), "test")
-    assert features.answered(trunk, canvases, Cache(), "test") is answers
-    assert not np.array_equal(features.answered(other, canvases, Cache(), "test").first(8), answers.first(8))
-    assert np.array_equal(features.answered(trunk, canvases, Cache(), "test").first(8), answers.first(8))
+def test_what_the_last_backbone_answered_stays_with_the_crops(faces: Path, cache: Path) -> None:
+    backbone, other = a_backbone(), a_backbone()
+    crops = crops_of(sorted(faces.rglob("*.jpg"))[:8])
+    answers = features.answered(backbone, crops, Cache(), "test")
+    assert features.answered(backbone, crops, Cache(), "test") is answers
+    assert not np.array_equal(features.answered(other, crops, Cache(), "test").first(8), answers.first(8))
+    assert np.array_equal(features.answered(backbone, crops, Cache(), "test").first(8), answers.first(8))
 
 
-def test_the_trunk_that_was_not_asked_for_longest_makes_room(
+def test_the_backbone_that_was_not_asked_for_longest_makes_room(
     faces: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, name in enumerate(("older", "newer")):
@@ -157,12 +157,12 @@ def test_the_trunk_that_was_not_asked_for_longest_makes_room(
         os.utime(folder, (number, number))
     usage = shutil.disk_usage(cache)._replace(free=0)
     monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage)  # all that there is, is taken by features
-    features.answered(a_trunk(), canvases_of(sorted(faces.rglob("*.jpg"))[:8]), Cache(disk=1.0), "test")
-    assert sorted(path.name.partition("-")[0] for path in (cache / "features").iterdir()) == ["newer", "trunk"]
+    features.answered(a_backbone(), crops_of(sorted(faces.rglob("*.jpg"))[:8]), Cache(disk=1.0), "test")
+    assert sorted(path.name.partition("-")[0] for path in (cache / "features").iterdir()) == ["newer", "backbone"]
 
 
-def test_views_without_a_frozen_trunk_are_refused(frozen: Experiment, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="views are for a frozen trunk"):
+def test_views_without_a_frozen_backbone_are_refused(frozen: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="views are for a frozen backbone"):
         train(with_stage(frozen, train="all", augment=Augment(flip=0.5), views=2), tmp_path / "runs")
 
 
@@ -191,16 +191,16 @@ def test_views_without_augmentation_are_refused(frozen: Experiment) -> None:
 def test_what_is_kept_is_what_the_heads_read(heads: tuple[Head | None, ...], shape: tuple[int, ...]) -> None:
     wanted = (Regression("age", head=heads[0]), Binary("gender", head=heads[1]))
     network = build_network(Model("shared_trunk", weights="none", image_size=32), wanted, LABELS, "head")
-    trunk, rest = features.split(network, "shared_trunk")
+    backbone, rest = features.split(network, "shared_trunk")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
-    kept = trunk.predict({"image": pictures}, verbose=0)
+    kept = backbone.predict({"image": pictures}, verbose=0)
     assert kept.shape[1:] == shape
     whole = network.predict({"image": pictures}, verbose=0)
     for name, answers in rest.predict({"image": kept}, verbose=0).items():
         assert np.allclose(answers, whole[name], atol=1e-5)
 
 
-def test_another_pooling_of_the_same_trunk_is_kept_apart(frozen: Experiment, cache: Path, tmp_path: Path) -> None:
+def test_another_pooling_of_the_same_backbone_is_kept_apart(frozen: Experiment, cache: Path, tmp_path: Path) -> None:
     for pool in ("average", "max"):
         model = replace(frozen.model, head=Head(pool=pool))
         train(with_stage(replace(frozen, model=model), epochs=1), tmp_path / "runs")

@@ -53,7 +53,7 @@ def changed(train: str | tuple[str, ...]) -> set[str]:
     return {path for path in before if not np.array_equal(before[path], after[path])}
 
 
-def test_a_frozen_trunk_does_not_move_moving_statistics_included() -> None:
+def test_a_frozen_backbone_does_not_move_moving_statistics_included() -> None:
     moved = changed("head")
     assert moved
     assert all(path.startswith(("age", "gender", "head")) for path in moved)
@@ -118,12 +118,12 @@ def test_rates_follow_their_formulas(schedule: Schedule, rates: list[float]) -> 
 
 
 def test_a_frozen_layer_drops_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trunk(name: str, image_size: int, weights: str | None) -> keras.Model:
+    def backbone(name: str, image_size: int, weights: str | None) -> keras.Model:
         picture = keras.Input((image_size, image_size, 3))
         dropped = keras.layers.Dropout(0.5, name="drop")(picture)
         return keras.Model(picture, keras.layers.Conv2D(4, 3, name="conv")(dropped), name="toy")
 
-    monkeypatch.setattr("pipeline.training.network.build_trunk", trunk)
+    monkeypatch.setattr("pipeline.training.network.build_backbone", backbone)
     network = build_network(Model("toy", weights="none", image_size=16), TARGETS, LABELS, "head")
     pictures = {"image": np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32")}
     trained, judged = (np.array(network(pictures, training=training)["gender"]) for training in (True, False))
@@ -213,14 +213,16 @@ AI6126 = tuple(
 
 
 @pytest.mark.parametrize(
-    ("trunk", "features", "head", "after_the_first"),
+    ("backbone", "features", "head", "after_the_first"),
     [
         ("resnet18", 512, UNIMIB_SMALL, 131_328 + 8_224 + 33),
         ("resnet50_v15", 2048, UNIMIB_LARGE, 1_049_088 + 65_664 + 129),
     ],
 )
-def test_unimib_heads_have_the_reports_parameters(trunk: str, features: int, head: Head, after_the_first: int) -> None:
-    model = Model(trunk, weights="none", image_size=64, head=head)
+def test_unimib_heads_have_the_reports_parameters(
+    backbone: str, features: int, head: Head, after_the_first: int
+) -> None:
+    model = Model(backbone, weights="none", image_size=64, head=head)
     network = build_network(model, (Regression("age", loss="mae", standardize=False),), LABELS, "head")
     assert counted(network.trainable_weights) == (features + 1) * head.units[0] + after_the_first
 

@@ -182,11 +182,11 @@ def test_a_process_whose_others_do_not_come_says_so(number: int) -> None:
 
 def test_each_process_reads_its_part_of_every_batch(faces: Path) -> None:
     rows = datasets.load(Data("csv", root=str(faces / "manifest.csv"))).head(20)
-    canvases = inputs.make_canvases(rows, 16, 0.4, Cache(), "train")
+    crops = inputs.make_crops(rows, 16, 0.4, Cache(), "train")
     label, weight = {"row": np.arange(20)}, {"row": np.ones(20)}
 
     def read(*part: int) -> list[np.ndarray]:
-        stream = inputs.training(canvases, label, weight, 8, Augment(), seed=1, epoch=2, part=part)
+        stream = inputs.training(crops, label, weight, 8, Augment(), seed=1, epoch=2, part=part)
         return [labels["row"] for _, labels, _ in stream.as_numpy_iterator()]
 
     halves = zip(read(0, 2), read(1, 2), strict=True)

@@ -201,11 +201,11 @@ def test_the_best_weights_are_written_once_where_the_last_are_the_best(run: Run,
     assert sizes[0] < 0.8 * sizes[1]
 
 
-def test_a_frozen_trunk_is_written_once(tiny: Experiment, tmp_path: Path) -> None:
+def test_a_frozen_backbone_is_written_once(tiny: Experiment, tmp_path: Path) -> None:
     run = train(with_stage(tiny, train="head", epochs=2), tmp_path)
     last, constant = run.path / checkpoints.FILE, run.path / "checkpoints/frozen-0.npz"
-    with np.load(constant) as trunk, np.load(last) as moved:
-        assert not {f"weights/{i}" for i in trunk} & set(moved)
+    with np.load(constant) as backbone, np.load(last) as moved:
+        assert not {f"weights/{i}" for i in backbone} & set(moved)
     assert constant.stat().st_size > 3 * last.stat().st_size
     network = keras.saving.load_model(run.model, compile=False)
     assert all(map(np.array_equal, checkpoints.read(run).kept, network.get_weights()))

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline import evaluate, train
 from pipeline.__main__ import main
 from pipeline.config import Cache, Data, Experiment, OfficialSplit, RandomSplit, parsing
-from pipeline.data.inputs import make_canvases
+from pipeline.data.inputs import make_crops
 from pipeline.training import checkpoints
 from pipeline.training.runs import Run
 from pipeline.utils.errors import RequestError
@@ -81,8 +81,8 @@ def test_a_picture_of_144_megapixels_is_read(tmp_path: Path) -> None:
     large = Image.new("RGB", (12_000, 12_000), (200, 120, 40))
     large.save(tmp_path / "large.jpg", quality=90)
     rows = pd.DataFrame({"path": [str(tmp_path / "large.jpg")], "x": np.nan, "y": np.nan, "w": np.nan, "h": np.nan})
-    canvases = make_canvases(rows, 64, 0.4, Cache(), "test")
-    assert np.abs(canvases.first(1)[0].astype(int) - (200, 120, 40)).max() <= 3
+    crops = make_crops(rows, 64, 0.4, Cache(), "test")
+    assert np.abs(crops.first(1)[0].astype(int) - (200, 120, 40)).max() <= 3
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(

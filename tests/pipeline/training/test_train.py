@@ -19,7 +19,7 @@ from pipeline import Predictor, datasets, evaluate, export, train
 from pipeline.__main__ import main
 from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer, parsing
 from pipeline.data import inputs, manifests
-from pipeline.data.canvas import fit
+from pipeline.data.crop import fit
 from pipeline.data.pictures import NOT_READABLE
 from pipeline.training import checkpoints
 from pipeline.training.runs import Run
@@ -161,8 +161,8 @@ def test_the_saved_model_takes_pixels_of_any_size(run, shape: tuple[int, int]) -
 
     images = np.random.default_rng(0).integers(0, 256, (3, *shape, 3), dtype=np.uint8)
     network = keras.saving.load_model(run.model, compile=False)
-    canvases = fit(tf.constant(images), run.experiment.model.image_size)
-    wanted = network.predict({"image": canvases.numpy()}, verbose=0)
+    crops = fit(tf.constant(images), run.experiment.model.image_size)
+    wanted = network.predict({"image": crops.numpy()}, verbose=0)
     male = 1 / (1 + np.exp(-wanted["gender"][:, 0]))
     saved = tf.saved_model.load(str(run.saved_model))
     said = saved.signatures["serving_default"](images=tf.constant(images))

@@ -44,10 +44,10 @@ def test_a_shared_manifest_is_each_trainings_own(sharing_process: None, data: Da
     assert len(datasets.load(replace(data, limit=5))) == 5
 
 
-def test_canvases_are_shared_for_the_same_rows_alone(sharing_process: None, data: Data) -> None:
+def test_crops_are_shared_for_the_same_rows_alone(sharing_process: None, data: Data) -> None:
     rows = datasets.load(data).head(8)
-    held = inputs.make_canvases(rows, 16, 0.4, Cache(), "train")
-    assert inputs.make_canvases(rows.copy(), 16, 0.4, Cache(), "train") is held
-    fewer = inputs.make_canvases(rows.head(4), 16, 0.4, Cache(), "train")
+    held = inputs.make_crops(rows, 16, 0.4, Cache(), "train")
+    assert inputs.make_crops(rows.copy(), 16, 0.4, Cache(), "train") is held
+    fewer = inputs.make_crops(rows.head(4), 16, 0.4, Cache(), "train")
     np.testing.assert_array_equal(fewer.first(4), held.first(4))
-    assert len(inputs.make_canvases(rows, 24, 0.4, Cache(), "train").first(1)[0]) == 24
+    assert len(inputs.make_crops(rows, 24, 0.4, Cache(), "train").first(1)[0]) == 24

@@ -1,4 +1,4 @@
-"""Picture → canvas: right colours from every kind of file, the right cut, the right way up."""
+"""Picture → crop: right colours from every kind of file, the right cut, the right way up."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.data.canvas import canvas, fit
+from pipeline.data.crop import crop, fit
 from pipeline.data.pictures import WHOLE, decode
 from tests.conftest import smooth_picture
 
 
 def make(content: bytes, size: int = 64, box: Sequence[float] = WHOLE, margin: float = 0.0) -> np.ndarray:
     pixels, scale = decode(content, box, margin, size)
-    return canvas(tf.constant(pixels), tf.constant(box, tf.float32), size, margin, scale=tf.constant(scale)).numpy()
+    return crop(tf.constant(pixels), tf.constant(box, tf.float32), size, margin, scale=tf.constant(scale)).numpy()
 
 
 def encoded(picture: Image.Image | np.ndarray, kind: str, **options: object) -> bytes:
@@ -159,7 +159,7 @@ def tilted(angle: float, size: int = 200) -> tuple[np.ndarray, list[float], list
 
 def cut(picture: np.ndarray, box: list[float], eyes: list[float], size: int = 100) -> np.ndarray:
     box, eyes = (tf.constant(values, tf.float32) for values in (box, eyes))
-    return canvas(tf.constant(picture), box, size, 0.0, eyes).numpy()
+    return crop(tf.constant(picture), box, size, 0.0, eyes).numpy()
 
 
 @pytest.mark.parametrize("angle", [-170, -60, -20, 15, 45, 100])

@@ -1,4 +1,4 @@
-"""Each trunk beside the network of the same name in keras.applications or keras-hub: a forward and a training step."""
+"""Each backbone beside the network of the same name in keras.applications or keras-hub: forward and training steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 
-from models import build_trunk, list_models
+from models import build_backbone, list_models
 from tests.bench.measuring import Contenders, Row, Setting, pace
 
 BATCH = 8
@@ -34,11 +34,11 @@ HUB = {
 
 
 def rows(setting: Setting) -> list[Row]:
-    """Two rows a trunk, which take the same two networks."""
+    """Two rows a backbone, which take the same two networks."""
     size = setting.of(224, 96)
     names = [name for name in list_models() if name not in LEFT_OUT and (name in IN_QUICK or not setting.quick)]
     return [
-        Row(f"trunk {name} {size}², {what}", lambda name=name, what=what: contenders(name, size, what))
+        Row(f"backbone {name} {size}², {what}", lambda name=name, what=what: contenders(name, size, what))
         for name in names
         for what in setting.of(STEPS, STEPS[:1])  # a network takes ten seconds to be made ready for training
     ]
@@ -58,15 +58,15 @@ def contenders(name: str, size: int, what: str) -> Contenders:
     return {said: lambda network=network: pace(lambda: step(network), BATCH, LEAST) for said, network in found.items()}
 
 
-@lru_cache(maxsize=1)  # the two rows of a trunk follow each other; all trunks at once would fill the memory
+@lru_cache(maxsize=1)  # the two rows of a backbone follow each other; all backbones at once would fill the memory
 def networks(name: str, size: int) -> dict[str, keras.Model]:
     """Ours and its counterpart, each with the same top, ready to train."""
-    return {said: topped(trunk) for said, trunk in trunks(name, (size, size, 3)).items()}
+    return {said: topped(backbone) for said, backbone in backbones(name, (size, size, 3)).items()}
 
 
-def trunks(name: str, shape: tuple[int, int, int]) -> dict[str, keras.Model]:
+def backbones(name: str, shape: tuple[int, int, int]) -> dict[str, keras.Model]:
     """Ours and its counterpart, by what they are called."""
-    found = {name: build_trunk(name, shape[0])}
+    found = {name: build_backbone(name, shape[0])}
     if name in HUB and find_spec("keras_hub"):
         found["keras-hub ResNetBackbone"] = hub_resnet(*HUB[name], shape)
     elif name in APPLICATIONS:
@@ -75,10 +75,10 @@ def trunks(name: str, shape: tuple[int, int, int]) -> dict[str, keras.Model]:
     return found
 
 
-def topped(trunk: keras.Model) -> keras.Model:
-    """The trunk with a mean and one number after it, compiled as `train` compiles on a CPU: without XLA."""
-    features = keras.layers.GlobalAveragePooling2D()(trunk.output)
-    network = keras.Model(trunk.input, keras.layers.Dense(1)(features))
+def topped(backbone: keras.Model) -> keras.Model:
+    """The backbone with a mean and one number after it, compiled as `train` compiles on a CPU: without XLA."""
+    features = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    network = keras.Model(backbone.input, keras.layers.Dense(1)(features))
     network.compile("adam", "mse", jit_compile=False)
     return network
 

@@ -1,4 +1,4 @@
-"""Upright image → canvas: uint8 RGB [S, S, 3]. The one function that training, evaluation and the exported model share.
+"""Upright image → crop: uint8 RGB [S, S, 3]. The one function that training, evaluation and the exported model share.
 
 Everything here is TensorFlow ops, so that the SavedModel traces the very same steps.
 """
@@ -11,7 +11,7 @@ import tensorflow as tf
 from pipeline.data import exif, manifests
 from pipeline.data.pictures import DAMAGED, FRACTION_FROM, WHOLE
 
-UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading an image and making its canvas raise
+UNREADABLE = (OSError, ValueError, tf.errors.OpError)  # what reading an image and making its crop raise
 
 
 def reason(error: Exception) -> str:
@@ -21,7 +21,7 @@ def reason(error: Exception) -> str:
     return DAMAGED if isinstance(error, tf.errors.OpError) else str(error)
 
 
-def canvas(
+def crop(
     picture: tf.Tensor,
     box: tf.Tensor,
     size: int,
@@ -36,7 +36,7 @@ def canvas(
         box: x y w h of the face in pixels of the full image, float [4], or NaN for the whole image, which is then
             squeezed into the square. With a box, the square around it is cut out; beyond the image its edge pixels go
             on (as in DEX, Rothe et al. 2015).
-        size: pixels of the canvas's side.
+        size: pixels of the crop's side.
         margin: share of the box's longer side that is added on every side.
         eyes: float [4], x y of the left and of the right eye as in the image: the square is turned about its centre
             until they are level; NaN or None leaves it upright.
@@ -114,17 +114,17 @@ def fit(pictures: tf.Tensor, size: int) -> tf.Tensor:
     return tf.cast(tf.round(resized), tf.uint8)  # means of grey levels need no clipping
 
 
-def middle(canvases: tf.Tensor, centre: tuple[float, float]) -> tf.Tensor:
+def middle(crops: tf.Tensor, centre: tuple[float, float]) -> tf.Tensor:
     """[(N,) S, S, 3] uint8 → the same shape: their middle, shares `centre` of height and width, enlarged to all of
     them, as a centre crop and a second resize do."""
-    size = canvases.shape[-2]
+    size = crops.shape[-2]
     height, width = (round(size * share) for share in centre)
     if (height, width) == (size, size):
-        return canvases
+        return crops
     top, left = (size - height) // 2, (size - width) // 2
     # `fit` does the same; this alone, without its choice, converts to LiteRT and ONNX.
     enlarged = tf.image.resize(
-        tf.cast(canvases[..., top : top + height, left : left + width, :], tf.float32), (size, size)
+        tf.cast(crops[..., top : top + height, left : left + width, :], tf.float32), (size, size)
     )
     return tf.cast(tf.round(enlarged), tf.uint8)
 
