@@ -135,7 +135,7 @@ def test_a_failed_download_names_the_alternatives(monkeypatch: pytest.MonkeyPatc
         raise Exception("URL fetch failure on https://…: None -- [Errno -2] Name or service not known")
 
     monkeypatch.setattr("keras.src.applications.mobilenet_v2.file_utils.get_file", no_network)
-    with pytest.raises(ConnectionError, match=r"weights none, or the path of a \.weights\.h5, \.h5 of Keras 2, \.keras"):
+    with pytest.raises(ConnectionError, match=r"weights none, or the path of a .weights\.h5, \.h5 of Keras 2, \.keras"):
         build_backbone("mobilenetv2", 96, weights="imagenet")
 
 
