@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline import datasets, train
-from pipeline.__main__ import main as pipeline_main
+from pipeline.cli.commands import main as pipeline_main
 from pipeline.config import Experiment, parsing
 from tests.conftest import with_stage
 from tests.tuning.conftest import said_of

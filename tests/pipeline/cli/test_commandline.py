@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.utils.errors import RequestError
 from pipeline.utils.startup import import_tensorflow
 from tests.conftest import write_picture
@@ -28,7 +28,7 @@ LIGHT = [
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str]) -> None:
     program = (
-        f"import sys; from pipeline.__main__ import main; main({arguments!r});"
+        f"import sys; from pipeline.cli.commands import main; main({arguments!r});"
         "print(sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -36,7 +36,7 @@ def test_light_commands_import_neither_tensorflow_nor_pandas(arguments: list[str
 
 
 def test_a_bar_is_for_a_terminal_whatever_a_notebook_says_of_colours() -> None:
-    program = "from pipeline.progress import track; print(list(track([1, 2], 'counting', 2)))"
+    program = "from pipeline.utils.progress import track; print(list(track([1, 2], 'counting', 2)))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"FORCE_COLOR": "1"},
@@ -85,7 +85,7 @@ def test_a_wrong_request_is_one_line_and_status_2(arguments: str, said: str, cap
 
 
 def configured(arguments: str):
-    from pipeline.__main__ import _configured, _parser
+    from pipeline.cli.commands import _configured, _parser
 
     return _configured(*_parser().parse_known_args(arguments.split()))
 
@@ -124,8 +124,8 @@ def test_a_split_is_overridden_where_the_dataset_set_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_root_is_for_all_stages_on_its_dataset(options: str, roots: list[str], tmp_path: Path) -> None:
-    from pipeline.__main__ import _parser
     from pipeline.cli.commandline import with_short_options
+    from pipeline.cli.commands import _parser
     from pipeline.training.loading import load_experiment
 
     (tmp_path / "a").mkdir()
@@ -140,8 +140,8 @@ def test_targets_that_another_dataset_cannot_teach_are_left_out(tmp_path: Path) 
 
 
 def test_another_dataset_is_not_limited_as_the_experiments_own_was(tmp_path: Path) -> None:
-    from pipeline.__main__ import _parser
     from pipeline.cli.commandline import with_short_options
+    from pipeline.cli.commands import _parser
     from tuning.spaces.default import EXPERIMENT
 
     chosen = _parser().parse_args(["train", "x", "--dataset", "fairface", "--root", str(tmp_path)])

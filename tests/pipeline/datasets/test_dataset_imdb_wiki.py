@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from pipeline import datasets
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Data, RandomSplit
 from pipeline.datasets import imdb_wiki
 from pipeline.utils.errors import RequestError

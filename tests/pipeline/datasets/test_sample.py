@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline import datasets
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Data
 
 pytestmark = pytest.mark.slow

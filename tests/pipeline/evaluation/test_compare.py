@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.evaluation.compare import Answers, compare, difference_intervals
 from pipeline.utils import metrics
 from pipeline.utils.errors import RequestError
@@ -258,7 +258,7 @@ def test_a_run_alone_is_no_comparison(pair: list[Path], others: list[str]) -> No
 
 def test_the_command_prints_a_table_writes_two_files_and_needs_no_tensorflow(pair: list[Path], tmp_path: Path) -> None:
     program = (
-        f"import sys; from pipeline.__main__ import main; assert main(['compare', *{[str(run) for run in pair]}]) == 0;"
+        f"import sys; from pipeline.cli.commands import main; assert main(['compare', *{[str(run) for run in pair]}]) == 0;"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     done = subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Data, OfficialSplit, RandomSplit
 from pipeline.evaluation import describe
 from tests.conftest import write_picture

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import datasets, evaluate, targets
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Cache
 from pipeline.data import inputs
 from pipeline.data.crop import fit

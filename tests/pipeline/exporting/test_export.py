@@ -19,7 +19,7 @@ import tensorflow as tf
 
 import models
 from pipeline import datasets, evaluate, export, targets
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Binary, Classes, Data, Expectation, Experiment, Model, Ordinal, Regression, Stage
 from pipeline.data import inputs
 from pipeline.data.crop import middle

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline import datasets, load_experiment, train
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Binary, Data, Experiment, FoldSplit, Optimizer, RandomSplit, Schedule
 from pipeline.config.tables import Column, Row, Table
 from pipeline.evaluation import plots

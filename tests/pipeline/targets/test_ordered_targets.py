@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline import Predictor, datasets, evaluate, export, targets, train
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Data, Expectation, Experiment, Head, Model, Ordinal, Target, parsing
 from pipeline.datasets import fairface
 from pipeline.training.loading import default_experiment, load_experiment
@@ -343,8 +343,8 @@ def ordered_run(tiny: Experiment, faces_csv: Path, tmp_path_factory: pytest.Temp
 
 LOADED_ALONE = """
 import sys
-from pipeline.network import load_network
-from pipeline.runs import open_run
+from pipeline.training.network import load_network
+from pipeline.training.runs import open_run
 load_network(open_run(sys.argv[1]))
 """
 

@@ -158,7 +158,7 @@ def test_the_backbone_that_was_not_asked_for_longest_makes_room(
     usage = shutil.disk_usage(cache)._replace(free=0)
     monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage)  # all that there is, is taken by features
     features.answered(a_backbone(), crops_of(sorted(faces.rglob("*.jpg"))[:8]), Cache(disk=1.0), "test")
-    assert sorted(path.name.partition("-")[0] for path in (cache / "features").iterdir()) == ["newer", "backbone"]
+    assert sorted(path.name.partition("-")[0] for path in (cache / "features").iterdir()) == ["backbone", "newer"]
 
 
 def test_views_without_a_frozen_backbone_are_refused(frozen: Experiment, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_camera_is_done_when_it_is_interrupted(run: Run, tmp_path: Path, monke
 
 def test_starting_up_stops_where_the_import_loses_it(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text(IMPORTED)
-    program = "from pipeline.startup import import_tensorflow; import_tensorflow(); print('went on')"
+    program = "from pipeline.utils.startup import import_tensorflow; import_tensorflow(); print('went on')"
     hears = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     done = subprocess.run(
         [sys.executable, "-c", program],

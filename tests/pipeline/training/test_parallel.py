@@ -30,7 +30,7 @@ cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 {TRAIN_ON_ALL}
 """
-LONE = "from pipeline import parallel; parallel.JOIN_SECONDS = 3; parallel.use('all')"
+LONE = "from pipeline.training import parallel; parallel.JOIN_SECONDS = 3; parallel.use('all')"
 FACET = ["-m", "pipeline", "train"]
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from pipeline import evaluate, export, train
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Experiment, Optimizer, parsing
 from pipeline.training import checkpoints
 from pipeline.training.runs import Run, held, open_run
@@ -84,7 +84,9 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 import tensorflow as tf
-from pipeline import inputs, parsing, train
+from pipeline import train
+from pipeline.config import parsing
+from pipeline.data import inputs
 
 moment, configuration, folder = sys.argv[1:]
 training, savez = inputs.training, np.savez

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline import evaluate, train
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Cache, Data, Experiment, OfficialSplit, RandomSplit, parsing
 from pipeline.data.inputs import make_crops
 from pipeline.training import checkpoints

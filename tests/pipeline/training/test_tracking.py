@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Experiment, parsing
 from tests.conftest import with_stage
 
@@ -60,7 +60,7 @@ WITHOUT = """
 import sys
 for package in ("wandb", "tensorboard"):
     sys.modules[package] = None
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from pipeline import Predictor, datasets, evaluate, export, train
-from pipeline.__main__ import main
+from pipeline.cli.commands import main
 from pipeline.config import Binary, Classes, Data, Experiment, OfficialSplit, Optimizer, parsing
 from pipeline.data import inputs, manifests
 from pipeline.data.crop import fit
