@@ -258,7 +258,8 @@ def test_a_run_alone_is_no_comparison(pair: list[Path], others: list[str]) -> No
 
 def test_the_command_prints_a_table_writes_two_files_and_needs_no_tensorflow(pair: list[Path], tmp_path: Path) -> None:
     program = (
-        f"import sys; from pipeline.cli.commands import main; assert main(['compare', *{[str(run) for run in pair]}]) == 0;"
+        "import sys; from pipeline.cli.commands import main\n"
+        f"assert main(['compare', *{[str(run) for run in pair]}]) == 0\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     done = subprocess.run(
