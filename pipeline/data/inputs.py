@@ -37,10 +37,9 @@ class Crops:
     """The crops of some rows of a manifest, and what could not be read. `features` puts a backbone's answers in their
     place: float32 of any shape where pictures are said here.
 
-    rows: the manifest's rows that have a crop, in its order; crop i belongs to row i. rejected: path, box and
-    reason of the others.
-    kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for. answers: what `features`
-    had a backbone answer last.
+    rows: the manifest's rows that have a crop, in its order; crop i belongs to row i. rejected: path, box and reason
+    of the others. kept: `memory`, `disk`, or `nowhere`, where each is made again whenever it is asked for. answers:
+    what `features` had a backbone answer last.
     """
 
     rows: pd.DataFrame
@@ -340,7 +339,7 @@ def _rejected(rows: pd.DataFrame, size: int, margin: float) -> pd.DataFrame:
 
 def _reason(path: str, box: tf.Tensor, eyes: tf.Tensor, size: int, margin: float) -> str:
     try:
-        pixels, scale = decode(Path(path).read_bytes(), box.numpy(), margin, size)
+        pixels, scale = _read(path.encode(), box.numpy(), size, margin)
         crop(tf.constant(pixels), box, size, margin, eyes, tf.constant(scale))
     except FileNotFoundError:
         return "the file is gone"

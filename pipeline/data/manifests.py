@@ -228,9 +228,9 @@ def inspect(paths: Iterable[str]) -> pd.DataFrame:
     The last is a perceptual hash (pHash, by ImageHash) as a signed 64-bit number: pictures that look alike differ in
     few of its bits. NA where the picture cannot be read; why is said where crops are made.
     """
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_inspect, paths))
-    table = pd.DataFrame(found, columns=["file_sha256", "file_width", "file_height", "file_phash"], dtype=object)
+    table = pd.DataFrame(
+        _on_threads(_inspect, paths), columns=["file_sha256", "file_width", "file_height", "file_phash"], dtype=object
+    )
     return table.astype(dict.fromkeys(table.columns[1:], "Int64"))  # from objects: a float would keep 53 of 64 bits
 
 
@@ -245,7 +245,7 @@ def _hash_of_bytes(path: str | Path) -> str | None:
         return None
 
 
-def _on_threads(read: Callable[[Any], str | None], paths: Iterable[Any]) -> list[Any]:
+def _on_threads(read: Callable[[Any], Any], paths: Iterable[Any]) -> list[Any]:
     with ThreadPoolExecutor() as pool:
         return list(pool.map(read, paths))
 

@@ -55,7 +55,7 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags, and a
 def opened(content: bytes) -> Iterator[Image.Image]:
     """An encoded image of one of FORMATS with its header read, its pixels not yet decoded.
 
-    Raises ValueError with the reason for an empty file, another format, or an image too small or too large to use.
+    Raises ValueError with the reason for an empty file, another format, or an image of too many pixels.
     """
     if not content:
         raise ValueError("the file is empty")
@@ -66,7 +66,6 @@ def opened(content: bytes) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow's readers raise whatever their parsing runs into
         raise ValueError(NOT_READABLE) from error
     with image:
-        check_size(*image.size)
         yield image
 
 
@@ -139,10 +138,11 @@ def shrink(image: Image.Image, factor: int) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A PIL image as an upright one of mode RGB. Raises ValueError, with the reason, where it has no pixels.
+    """A PIL image as an upright one of mode RGB. Raises ValueError, with the reason, where it has no or too few pixels.
 
     Image.convert would clip all above 255 in a 16-bit image to white.
     """
+    check_size(*image.size)
     turn = orientation(image)
     try:
         image.load()

@@ -48,8 +48,7 @@ class Picture:
 def expand(inputs: Iterable[str]) -> list[str]:
     """Names of pictures, videos and cameras: files as they stand, those of folders (all levels deep, as
     `listing.files` finds them) and of patterns in order of name, and for `-` what standard input lists, one a line.
-    What a list names and is not there stays in it:
-    `pictures` says so in its place.
+    What a list names and is not there stays in it: `pictures` says so in its place.
 
     Raises RequestError for another input that is not there, or where there is nothing at all.
     """
@@ -123,7 +122,7 @@ def _picture(one: Any, number: int) -> Picture:
         return Picture(name, bytes(one))
     try:
         if isinstance(one, Image.Image):
-            return Picture(name, pixels=_pixels(one))
+            return Picture(name, pixels=np.asarray(to_rgb(one)))
         if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
             check_size(one.shape[1], one.shape[0])
             return Picture(name, pixels=one)
@@ -131,8 +130,3 @@ def _picture(one: Any, number: int) -> Picture:
         return Picture(name, reason=str(error))
     what = f"an array {one.dtype} {one.shape}" if isinstance(one, np.ndarray) else type(one).__name__
     raise RequestError(f"{name} is {what}: expected a path, bytes, a PIL image, or a uint8 RGB array [H, W, 3]")
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    check_size(*image.size)
-    return np.asarray(to_rgb(image))

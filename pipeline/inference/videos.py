@@ -107,9 +107,15 @@ def _of_file(name: str, every: int) -> Iterator[Frame]:
     with _opened(name) as video:
         rate, waiting, start, now = _rate(video.stream), None, 0.0, 0.0
         for number, frame in enumerate(video):
+            seconds = number / rate if video.is_avi else frame.time
             if number == 0:
-                start = video.time(frame, 0, rate) or 0.0
-            now = _not_before(now, video.time(frame, number, rate), start, number, rate)
+                start = seconds or 0.0
+            elif (
+                seconds is None or seconds - start < now
+            ):  # no timestamp, or the next of several parts that were joined
+                now += 1 / rate
+            else:
+                now = seconds - start
             if number % every == 0:
                 if waiting:
                     yield waiting._replace(until=now)
@@ -155,10 +161,6 @@ class _Video:
                 with suppress(av.FFmpegError):  # a damaged frame is left out
                     yield from packet.decode()
 
-    def time(self, frame: av.VideoFrame, number: int, rate: float) -> float | None:
-        """The presentation timestamp of a frame, seconds; None without one."""
-        return number / rate if self.is_avi else frame.time
-
 
 @contextmanager
 def _opened(name: str) -> Iterator[_Video]:
@@ -171,14 +173,6 @@ def _opened(name: str) -> Iterator[_Video]:
         if not file.streams.video:
             raise UnreadableVideo("a file without a video stream")
         yield _Video(file)
-
-
-def _not_before(before: float, seconds: float | None, start: float, number: int, rate: float) -> float:
-    """Seconds from the first frame to this one; where its timestamp lacks or time would run backwards, as between parts
-    that were joined, by the rate."""
-    if number and (seconds is None or seconds - start < before):
-        return before + 1 / rate
-    return (seconds or 0.0) - start
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
