@@ -110,10 +110,8 @@ def _of_file(name: str, every: int) -> Iterator[Frame]:
             seconds = number / rate if video.is_avi else frame.time
             if number == 0:
                 start = seconds or 0.0
-            elif (
-                seconds is None or seconds - start < now
-            ):  # no timestamp, or the next of several parts that were joined
-                now += 1 / rate
+            elif seconds is None or seconds - start < now:
+                now += 1 / rate  # of a frame without a timestamp, and where several parts were joined
             else:
                 now = seconds - start
             if number % every == 0:
